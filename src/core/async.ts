@@ -1,0 +1,218 @@
+import type { ExecContext } from "./attempt.ts";
+import { BatchFlow, type BranchEnd, Flow, ParallelBatchFlow } from "./flow.ts";
+import {
+  type Action,
+  BatchNode,
+  type Items,
+  Node,
+  type NonIterableObject,
+  ParallelBatchNode,
+  type PostResult,
+  type Results,
+} from "./node.ts";
+import type { MaybePromise } from "./turn.ts";
+
+// PocketFlow's other spelling: every hook has the suffix Async, and the plain hooks call it. Nothing else differs.
+
+/** `Node` in the other spelling. */
+export class AsyncNode<
+  S = unknown,
+  P extends NonIterableObject = NonIterableObject,
+  PrepRes = unknown,
+  ExecRes = unknown,
+  Item = PrepRes,
+  Result = ExecRes,
+> extends Node<S, P, PrepRes, ExecRes, Item, Result> {
+  prepAsync(_shared: S): MaybePromise<PrepRes> {
+    return undefined as PrepRes;
+  }
+  execAsync(_item: Item, _context: ExecContext): MaybePromise<Result> {
+    return undefined as Result;
+  }
+  execFallbackAsync(_item: Item, error: Error): MaybePromise<Result> {
+    throw error;
+  }
+  postAsync(_shared: S, _prepRes: PrepRes, _execRes: ExecRes): MaybePromise<PostResult> {
+    return undefined;
+  }
+  runAsync(shared: S): Promise<Action | undefined> {
+    return super.run(shared);
+  }
+
+  override prep(shared: S): MaybePromise<PrepRes> {
+    return this.prepAsync(shared);
+  }
+  override exec(item: Item, context: ExecContext): MaybePromise<Result> {
+    return this.execAsync(item, context);
+  }
+  override execFallback(item: Item, error: Error): MaybePromise<Result> {
+    return this.execFallbackAsync(item, error);
+  }
+  override post(shared: S, prepRes: PrepRes, execRes: ExecRes): MaybePromise<PostResult> {
+    return this.postAsync(shared, prepRes, execRes);
+  }
+  override run(shared: S): Promise<Action | undefined> {
+    return this.runAsync(shared);
+  }
+}
+
+/** `BatchNode` in the other spelling. */
+export class AsyncBatchNode<
+  S = unknown,
+  P extends NonIterableObject = NonIterableObject,
+  Item = unknown,
+  Result = unknown,
+> extends BatchNode<S, P, Item, Result> {
+  prepAsync(_shared: S): MaybePromise<Items<Item>> {
+    return undefined as Items<Item>;
+  }
+  execAsync(_item: Item, _context: ExecContext): MaybePromise<Result> {
+    return undefined as Result;
+  }
+  execFallbackAsync(_item: Item, error: Error): MaybePromise<Result> {
+    throw error;
+  }
+  postAsync(_shared: S, _prepRes: Items<Item>, _execRes: Results<Result>): MaybePromise<PostResult> {
+    return undefined;
+  }
+  runAsync(shared: S): Promise<Action | undefined> {
+    return super.run(shared);
+  }
+
+  override prep(shared: S): MaybePromise<Items<Item>> {
+    return this.prepAsync(shared);
+  }
+  override exec(item: Item, context: ExecContext): MaybePromise<Result> {
+    return this.execAsync(item, context);
+  }
+  override execFallback(item: Item, error: Error): MaybePromise<Result> {
+    return this.execFallbackAsync(item, error);
+  }
+  override post(shared: S, prepRes: Items<Item>, execRes: Results<Result>): MaybePromise<PostResult> {
+    return this.postAsync(shared, prepRes, execRes);
+  }
+  override run(shared: S): Promise<Action | undefined> {
+    return this.runAsync(shared);
+  }
+}
+
+/** `ParallelBatchNode` in the other spelling: many `execAsync` at once. */
+export class AsyncParallelBatchNode<
+  S = unknown,
+  P extends NonIterableObject = NonIterableObject,
+  Item = unknown,
+  Result = unknown,
+> extends ParallelBatchNode<S, P, Item, Result> {
+  prepAsync(_shared: S): MaybePromise<Items<Item>> {
+    return undefined as Items<Item>;
+  }
+  execAsync(_item: Item, _context: ExecContext): MaybePromise<Result> {
+    return undefined as Result;
+  }
+  execFallbackAsync(_item: Item, error: Error): MaybePromise<Result> {
+    throw error;
+  }
+  postAsync(_shared: S, _prepRes: Items<Item>, _execRes: Results<Result>): MaybePromise<PostResult> {
+    return undefined;
+  }
+  runAsync(shared: S): Promise<Action | undefined> {
+    return super.run(shared);
+  }
+
+  override prep(shared: S): MaybePromise<Items<Item>> {
+    return this.prepAsync(shared);
+  }
+  override exec(item: Item, context: ExecContext): MaybePromise<Result> {
+    return this.execAsync(item, context);
+  }
+  override execFallback(item: Item, error: Error): MaybePromise<Result> {
+    return this.execFallbackAsync(item, error);
+  }
+  override post(shared: S, prepRes: Items<Item>, execRes: Results<Result>): MaybePromise<PostResult> {
+    return this.postAsync(shared, prepRes, execRes);
+  }
+  override run(shared: S): Promise<Action | undefined> {
+    return this.runAsync(shared);
+  }
+}
+
+/** `Flow` in the other spelling. */
+export class AsyncFlow<S = unknown, P extends NonIterableObject = NonIterableObject, PrepRes = unknown> extends Flow<
+  S,
+  P,
+  PrepRes
+> {
+  prepAsync(_shared: S): MaybePromise<PrepRes> {
+    return undefined as PrepRes;
+  }
+  postAsync(shared: S, prepRes: PrepRes, lastAction: unknown): MaybePromise<PostResult> {
+    return super.post(shared, prepRes, lastAction);
+  }
+  runAsync(shared: S): Promise<Action | undefined> {
+    return super.run(shared);
+  }
+
+  override prep(shared: S): MaybePromise<PrepRes> {
+    return this.prepAsync(shared);
+  }
+  override post(shared: S, prepRes: PrepRes, lastAction: unknown): MaybePromise<PostResult> {
+    return this.postAsync(shared, prepRes, lastAction);
+  }
+  override run(shared: S): Promise<Action | undefined> {
+    return this.runAsync(shared);
+  }
+}
+
+/** `BatchFlow` in the other spelling. */
+export class AsyncBatchFlow<
+  S = unknown,
+  P extends NonIterableObject = NonIterableObject,
+  NP extends NonIterableObject[] = NonIterableObject[],
+> extends BatchFlow<S, P, NP> {
+  prepAsync(_shared: S): MaybePromise<NP> {
+    return [] as unknown as NP;
+  }
+  postAsync(shared: S, paramsList: NP, none: undefined, branches?: BranchEnd[]): MaybePromise<PostResult> {
+    return super.post(shared, paramsList, none, branches);
+  }
+  runAsync(shared: S): Promise<Action | undefined> {
+    return super.run(shared);
+  }
+
+  override prep(shared: S): MaybePromise<NP> {
+    return this.prepAsync(shared);
+  }
+  override post(shared: S, paramsList: NP, none: undefined, branches?: BranchEnd[]): MaybePromise<PostResult> {
+    return this.postAsync(shared, paramsList, none, branches);
+  }
+  override run(shared: S): Promise<Action | undefined> {
+    return this.runAsync(shared);
+  }
+}
+
+/** `ParallelBatchFlow` in the other spelling: all branches at once. */
+export class AsyncParallelBatchFlow<
+  S = unknown,
+  P extends NonIterableObject = NonIterableObject,
+  NP extends NonIterableObject[] = NonIterableObject[],
+> extends ParallelBatchFlow<S, P, NP> {
+  prepAsync(_shared: S): MaybePromise<NP> {
+    return [] as unknown as NP;
+  }
+  postAsync(shared: S, paramsList: NP, none: undefined, branches?: BranchEnd[]): MaybePromise<PostResult> {
+    return super.post(shared, paramsList, none, branches);
+  }
+  runAsync(shared: S): Promise<Action | undefined> {
+    return super.run(shared);
+  }
+
+  override prep(shared: S): MaybePromise<NP> {
+    return this.prepAsync(shared);
+  }
+  override post(shared: S, paramsList: NP, none: undefined, branches?: BranchEnd[]): MaybePromise<PostResult> {
+    return this.postAsync(shared, paramsList, none, branches);
+  }
+  override run(shared: S): Promise<Action | undefined> {
+    return this.runAsync(shared);
+  }
+}

@@ -1,0 +1,67 @@
+import { isThenable } from "./turn.ts";
+
+/** What exec is told beside its item. */
+export interface ExecContext {
+  /** Aborted when the attempt's time is up or its run was canceled. */
+  readonly signal: AbortSignal;
+  /** Which attempt this is, from 1. */
+  readonly attempt: number;
+  /** The same for one attempt of one item however often a crash repeats it, another for each retry. */
+  readonly idempotencyKey: string;
+}
+
+/** One attempt of exec. Its signal is made when it is first asked for: most execs never do. */
+export class Attempt implements ExecContext {
+  readonly idempotencyKey: string;
+  readonly attempt: number;
+  #controller: AbortController | undefined;
+
+  constructor(idempotencyKey: string, attempt: number) {
+    this.idempotencyKey = idempotencyKey;
+    this.attempt = attempt;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.#controller ??= new AbortController();
+    this.#controller.abort(reason);
+  }
+}
+
+interface Executable {
+  exec(item: unknown, context: ExecContext): unknown;
+}
+
+/**
+ * Calls exec, and gives up on it after `timeoutSec`: the signal is aborted and the attempt has failed, whether or not exec
+ * listens. An exec that does not suspend cannot be timed out; the platform's CPU limit bounds it.
+ */
+export function callExec(node: Executable, item: unknown, attempt: Attempt, timeoutSec: number | undefined): unknown {
+  const called = node.exec(item, attempt);
+  return timeoutSec === undefined || !isThenable(called) ? called : inTime(called, attempt, timeoutSec);
+}
+
+async function inTime(called: PromiseLike<unknown>, attempt: Attempt, timeoutSec: number): Promise<unknown> {
+  let timer: unknown;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const error = new Error(`exec did not end within its timeout of ${timeoutSec} s`);
+      error.name = "TimeoutError";
+      attempt.abort(error);
+      reject(error);
+    }, timeoutSec * 1000);
+  });
+  try {
+    return await Promise.race([called, late]);
+  } finally {
+    clearTimeout(timer as number);
+  }
+}
+
+export function sleep(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
+}

@@ -1,0 +1,73 @@
+/**
+ * An error that no retry can mend: exec goes to `execFallback` at once.
+ *
+ * @example throw new NonRetryableError("The vendor refused the prompt: it is longer than the model's context.", { status: 400 });
+ */
+export class NonRetryableError extends Error {
+  override readonly name = "NonRetryableError";
+  readonly retryable = false;
+  readonly status: number | undefined;
+  constructor(message: string, options: { cause?: unknown; status?: number } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.status = options.status;
+  }
+}
+
+/**
+ * An error that says when the next attempt makes sense. The next attempt waits at least `retryAfterMs`, even where the node's
+ * own `wait` is shorter.
+ *
+ * @example throw new RetryAfterError("The vendor is busy.", { retryAfterMs: 2000, status: 503 });
+ */
+export class RetryAfterError extends Error {
+  override readonly name = "RetryAfterError";
+  readonly retryAfterMs: number;
+  readonly status: number | undefined;
+  constructor(message: string, options: { retryAfterMs: number; cause?: unknown; status?: number }) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.retryAfterMs = options.retryAfterMs;
+    this.status = options.status;
+  }
+}
+
+/** An error as data: what crosses from an executor to its run, where an error's class is lost. */
+export interface Failure {
+  name: string;
+  message: string;
+  stack?: string;
+  /** `false` when no retry can mend it. */
+  retryable?: boolean;
+  retryAfterMs?: number;
+  status?: number;
+}
+
+export function toFailure(thrown: unknown): Failure {
+  if (!(thrown instanceof Error))
+    return { name: "Error", message: `exec threw ${describeType(thrown)}: ${String(thrown)}` };
+  const hints = thrown as Error & { retryable?: unknown; retryAfterMs?: unknown; status?: unknown };
+  return {
+    name: thrown.name,
+    message: thrown.message,
+    ...(thrown.stack === undefined ? {} : { stack: thrown.stack }),
+    ...(hints.retryable === false ? { retryable: false } : {}),
+    ...(isCount(hints.retryAfterMs) ? { retryAfterMs: hints.retryAfterMs } : {}),
+    ...(isCount(hints.status) ? { status: hints.status } : {}),
+  };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}
+
+/** What a value is, in a word or two, for messages of the form "Expected …, got …". */
+export function describeType(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object") return nameOfObject(value);
+  return value === undefined ? "undefined" : `a ${typeof value}`;
+}
+
+function nameOfObject(value: object): string {
+  const name = value.constructor?.name;
+  return name && name !== "Object" ? `an instance of ${name}` : "an object";
+}

@@ -1,0 +1,239 @@
+import { Attempt, callExec, type ExecContext, sleep } from "./attempt.ts";
+import { toFailure } from "./errors.ts";
+import { gather, keepOneShot, mapAtOnce } from "./items.ts";
+import { type BatchFlowOptions, checkOptions, type NodeOptions } from "./options.ts";
+import { type RetryPolicy, retryDelayMs } from "./retry.ts";
+import { drive, type MaybePromise } from "./turn.ts";
+
+export type Action = string;
+/** What `post` may return: an action, or nothing for `"default"`. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a post without a return statement is the common case.
+export type PostResult = Action | undefined | void;
+export type NonIterableObject = Partial<Record<string, unknown>> & { [Symbol.iterator]?: never };
+/** What `prep` of a batch node may return. Where the item type is not given, anything type-checks, as upstream. */
+export type Items<Item> = unknown extends Item ? unknown : Iterable<Item> | AsyncIterable<Item> | null | undefined;
+/** What `post` of a batch node gets: the results in input order. */
+export type Results<Result> = unknown extends Result ? unknown : Result[];
+
+/**
+ * The root of all nodes: `prep` reads from the shared store, `exec` computes without it, `post` writes back and returns the
+ * action that picks the successor. Every hook may return a value or a promise.
+ *
+ * The model is PocketFlow's (https://github.com/The-Pocket/PocketFlow); names and order follow its TypeScript port 1.0.4.
+ */
+export class BaseNode<
+  S = unknown,
+  P extends NonIterableObject = NonIterableObject,
+  PrepRes = unknown,
+  ExecRes = unknown,
+  Item = PrepRes,
+  Result = ExecRes,
+> {
+  protected _params: P = {} as P;
+  protected _successors: Map<Action, BaseNode> = new Map();
+  protected _terminals: Set<Action> = new Set();
+  protected _options: NodeOptions & BatchFlowOptions;
+
+  constructor(options: NodeOptions | BatchFlowOptions = {}) {
+    checkOptions(this.constructor.name, options);
+    this._options = options;
+  }
+
+  prep(_shared: S): MaybePromise<PrepRes> {
+    return undefined as PrepRes;
+  }
+
+  exec(_item: Item, _context: ExecContext): MaybePromise<Result> {
+    return undefined as Result;
+  }
+
+  post(_shared: S, _prepRes: PrepRes, _execRes: ExecRes): MaybePromise<PostResult> {
+    return undefined;
+  }
+
+  _exec(prepRes: unknown): unknown {
+    return this.exec(prepRes as Item, new Attempt("memory/0/1", 1));
+  }
+
+  _run(shared: S): MaybePromise<PostResult> {
+    return drive(visit(this, shared));
+  }
+
+  /** Runs this node alone, on this very instance. */
+  async run(shared: S): Promise<Action | undefined> {
+    if (this._successors.size > 0) console.warn("Node won't run successors. Use Flow.");
+    return (await this._run(shared)) || undefined;
+  }
+
+  setParams(params: P): this {
+    this._params = params;
+    return this;
+  }
+
+  /** Continues with `node` after the default action; returns `node`, so that calls chain. */
+  next<T extends BaseNode>(node: T): T {
+    this.on("default", node);
+    return node;
+  }
+
+  /** Continues with `node` after `action`; returns this node. */
+  on(action: Action, node: BaseNode): this {
+    if (this._successors.has(action)) console.warn(`Overwriting successor for action '${action}'`);
+    this._successors.set(action, node);
+    return this;
+  }
+
+  /**
+   * Declares actions after which the flow is meant to end here, so that ending is no warning.
+   *
+   * @example review.on("again", write).end("approved", "rejected");
+   */
+  end(...actions: Action[]): this {
+    for (const action of actions) this._terminals.add(action);
+    return this;
+  }
+
+  getNextNode(action: Action = "default"): BaseNode | undefined {
+    const taken = action || "default";
+    const next = this._successors.get(taken);
+    if (!next && endsUnexpectedly(this, taken)) {
+      console.warn(`Flow ends: '${taken}' not found in [${[...this._successors.keys()]}]`);
+    }
+    return next;
+  }
+
+  clone(): this {
+    const copy = Object.assign(Object.create(Object.getPrototypeOf(this)) as this, this);
+    copy._params = { ...this._params };
+    copy._successors = new Map(this._successors);
+    return copy;
+  }
+}
+
+/** Whether a node that has successors has none for `action`, and never said that the flow may end so. */
+export function endsUnexpectedly(node: BaseNode, action: Action): boolean {
+  return node["_successors"].size > 0 && !node["_successors"].has(action) && !node["_terminals"].has(action);
+}
+
+/**
+ * What the latest in-memory visit of a node computed: a batch flow's `post` may ask what its branches' last nodes did. A side
+ * table, because a node's own fields belong to its author.
+ */
+export const lastResult = new WeakMap<BaseNode, unknown>();
+
+/** One visit of a node: prep, exec, post. */
+function* visit<S>(node: BaseNode<S>, shared: S): Generator<unknown, PostResult, unknown> {
+  const prepared = yield node.prep(shared);
+  const prepRes = isBatch(node) ? yield keepOneShot(prepared) : prepared;
+  const execRes = yield node._exec(prepRes);
+  lastResult.set(node, execRes);
+  return (yield node.post(shared, prepRes, execRes)) as PostResult;
+}
+
+/** A node whose exec is retried. `new Node(3, 10)` makes three attempts in all, ten seconds apart. */
+export class Node<
+  S = unknown,
+  P extends NonIterableObject = NonIterableObject,
+  PrepRes = unknown,
+  ExecRes = unknown,
+  Item = PrepRes,
+  Result = ExecRes,
+> extends BaseNode<S, P, PrepRes, ExecRes, Item, Result> {
+  maxRetries: number;
+  wait: number;
+  /** How many attempts of the item at hand have failed; each item of a parallel batch sees its own. */
+  currentRetry = 0;
+
+  constructor(maxRetries: number | NodeOptions = 1, wait = 0) {
+    const options = typeof maxRetries === "number" ? { maxRetries, wait } : maxRetries;
+    super(options);
+    this.maxRetries = options.maxRetries ?? 1;
+    this.wait = options.wait ?? 0;
+  }
+
+  /** What to do when the last attempt failed: the returned value becomes the result. */
+  execFallback(_item: Item, error: Error): MaybePromise<Result> {
+    throw error;
+  }
+
+  override _exec(prepRes: unknown): unknown {
+    return drive(attempts(this, prepRes, 0));
+  }
+}
+
+/** A node whose exec runs once per item, one after the other, in order. */
+export class BatchNode<
+  S = unknown,
+  P extends NonIterableObject = NonIterableObject,
+  Item = unknown,
+  Result = unknown,
+> extends Node<S, P, Items<Item>, Results<Result>, Item, Result> {
+  override _exec(items: unknown): unknown {
+    return drive(inOrder(this as Node, items));
+  }
+}
+
+/** A node whose exec runs once per item, all at once or at most `concurrency` at a time; results keep the items' order. */
+export class ParallelBatchNode<
+  S = unknown,
+  P extends NonIterableObject = NonIterableObject,
+  Item = unknown,
+  Result = unknown,
+> extends Node<S, P, Items<Item>, Results<Result>, Item, Result> {
+  override _exec(items: unknown): unknown {
+    return drive(atOnce(this as Node, items));
+  }
+}
+
+export function isBatch(node: BaseNode): boolean {
+  return node instanceof BatchNode || node instanceof ParallelBatchNode;
+}
+
+function* inOrder(node: Node, prepRes: unknown): Generator<unknown, unknown[], unknown> {
+  const items = (yield gather(prepRes, node)) as unknown[];
+  const results: unknown[] = [];
+  for (const [index, item] of items.entries()) results.push(yield drive(attempts(node, item, index)));
+  return results;
+}
+
+function* atOnce(node: Node, prepRes: unknown): Generator<unknown, unknown[], unknown> {
+  const items = (yield gather(prepRes, node)) as unknown[];
+  if (items.length === 0) return [];
+  const run = (item: unknown, index: number) => drive(attempts(node, item, index));
+  return (yield mapAtOnce(items, run, node["_options"].concurrency)) as unknown[];
+}
+
+function* attempts(node: Node, item: unknown, index: number): Generator<unknown, unknown, unknown> {
+  for (let made = 0; ; made++) {
+    const self = viewAt(node, made);
+    try {
+      return yield callExec(self, item, new Attempt(`memory/${index}/${made + 1}`, made + 1), node["_options"].timeout);
+    } catch (error) {
+      const delayMs = retryDelayMs(policyOf(node), made + 1, toFailure(error), Math.random());
+      if (delayMs === null) return yield self.execFallback(item, error as Error);
+      if (delayMs > 0) yield sleep(delayMs);
+    }
+  }
+}
+
+/** How the node's exec is retried. Read anew each time: `maxRetries` and `wait` are fields that a subclass may set late. */
+export function policyOf(node: Node): RetryPolicy {
+  const { backoff = 1, jitter = 0 } = node["_options"];
+  return { maxRetries: node.maxRetries, wait: node.wait, backoff, jitter };
+}
+
+/**
+ * The node as one attempt sees it. Items of a parallel batch retry at the same time, so each later attempt gets a view with a
+ * `currentRetry` of its own; everything else is the node itself. First attempts need none: the node's own stays 0.
+ */
+function viewAt(node: Node, made: number): Node {
+  if (!(node instanceof ParallelBatchNode)) {
+    node.currentRetry = made;
+    return node;
+  }
+  if (made === 0) return node;
+  return new Proxy(node, {
+    get: (target, key, view) => (key === "currentRetry" ? made : Reflect.get(target, key, view)),
+    set: (target, key, value) => Reflect.set(target, key, value),
+  });
+}

@@ -1,0 +1,58 @@
+/** What a node may be told beside PocketFlow's two numbers. */
+export interface NodeOptions {
+  /** The node's id in graphs, items and errors; its class's name otherwise. */
+  name?: string;
+  /** Attempts of exec in all, the first included. Default 1. */
+  maxRetries?: number;
+  /** Seconds between two attempts. Default 0. */
+  wait?: number;
+  /** What `wait` is multiplied by after each further attempt. Default 1. */
+  backoff?: number;
+  /** The share of a wait that chance may take away, 0 to 1. Default 0. */
+  jitter?: number;
+  /** How many items may be in exec at once. Default: all in memory, 16 in a durable run. */
+  concurrency?: number;
+  /** How many items one executor of a durable run holds at once. Default 6: the platform holds back a 7th outgoing connection. */
+  perExecutor?: number;
+  /** Seconds one attempt of exec may take, at most 540. Default: none in memory, 300 in a durable run. */
+  timeout?: number;
+  /** Where a durable run executes this node's items. Default: what `serve` says. */
+  executor?: "object" | "queue";
+}
+
+/** What a flow may be told. */
+export interface FlowOptions {
+  /** The flow's id in graphs and errors; its class's name otherwise. */
+  name?: string;
+}
+
+/** What a batch flow may be told. */
+export interface BatchFlowOptions extends FlowOptions {
+  /** How many branches of a parallel batch flow may be under way at once. Default: all. */
+  concurrency?: number;
+}
+
+type Check = readonly [expected: string, holds: (value: number) => boolean];
+
+const WHOLE: Check = ["a whole number of at least 1", (n) => Number.isInteger(n) && n >= 1];
+const CHECKS: { readonly [key: string]: Check } = {
+  maxRetries: WHOLE,
+  concurrency: WHOLE,
+  perExecutor: WHOLE,
+  wait: ["a number of seconds, 0 or more", (n) => n >= 0 && n < Infinity],
+  backoff: ["a factor of at least 1", (n) => n >= 1 && n < Infinity],
+  jitter: ["a share from 0 to 1", (n) => n >= 0 && n <= 1],
+  timeout: ["a number of seconds above 0 and up to 540", (n) => n > 0 && n <= 540],
+};
+
+/** Throws for the first option that cannot be meant, naming the node, the option and what came. */
+export function checkOptions(owner: string, options: object): void {
+  for (const [key, value] of Object.entries(options)) {
+    const check = CHECKS[key];
+    if (value === undefined || !check) continue;
+    const [expected, holds] = check;
+    if (typeof value !== "number" || !holds(value)) {
+      throw new RangeError(`Expected \`${key}\` of ${owner} to be ${expected}, got \`${String(value)}\``);
+    }
+  }
+}

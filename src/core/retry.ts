@@ -1,0 +1,35 @@
+import type { Failure } from "./errors.ts";
+
+/** When exec is tried again. Times are in seconds, as PocketFlow's `wait` is. */
+export interface RetryPolicy {
+  /** Attempts in all, the first included. */
+  maxRetries: number;
+  /** Seconds between two attempts. */
+  wait: number;
+  /** What `wait` is multiplied by after each further attempt; 1 keeps it as it is. */
+  backoff: number;
+  /** The share of the wait that chance may take away, 0 to 1, so that items which failed together do not return together. */
+  jitter: number;
+}
+
+/** No wait is longer than a day, however many attempts an exponential policy has behind it. */
+const LONGEST_WAIT_MS = 24 * 60 * 60 * 1000;
+
+/**
+ * How long to wait before the next attempt, or `null` when there is none.
+ *
+ * `attempts` counts those already made, `random` is a number in [0, 1).
+ *
+ * @example retryDelayMs({ maxRetries: 3, wait: 1, backoff: 2, jitter: 0 }, 2, failure, 0); // 2000
+ */
+export function retryDelayMs(
+  policy: RetryPolicy,
+  attempts: number,
+  failure: Pick<Failure, "retryable" | "retryAfterMs">,
+  random: number,
+): number | null {
+  if (failure.retryable === false || attempts >= policy.maxRetries) return null;
+  const fullMs = Math.min(policy.wait * 1000 * policy.backoff ** (attempts - 1), LONGEST_WAIT_MS);
+  const ownMs = fullMs * (1 - policy.jitter * random);
+  return Math.round(Math.max(ownMs, Math.min(failure.retryAfterMs ?? 0, LONGEST_WAIT_MS)));
+}

@@ -1,0 +1,24 @@
+export {
+  AsyncBatchFlow,
+  AsyncBatchNode,
+  AsyncFlow,
+  AsyncNode,
+  AsyncParallelBatchFlow,
+  AsyncParallelBatchNode,
+} from "./core/async.ts";
+export type { ExecContext } from "./core/attempt.ts";
+export { NonRetryableError, RetryAfterError } from "./core/errors.ts";
+export { BatchFlow, type BranchEnd, Flow, ParallelBatchFlow } from "./core/flow.ts";
+export {
+  type Action,
+  BaseNode,
+  BatchNode,
+  type Items,
+  Node,
+  type NonIterableObject,
+  ParallelBatchNode,
+  type PostResult,
+  type Results,
+} from "./core/node.ts";
+export type { BatchFlowOptions, FlowOptions, NodeOptions } from "./core/options.ts";
+export type { MaybePromise } from "./core/turn.ts";
