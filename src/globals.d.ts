@@ -14,4 +14,5 @@ declare class AbortController {
 declare class URL {
   constructor(url: string);
   readonly href: string;
+  toJSON(): string;
 }

@@ -8,11 +8,12 @@ export {
 } from "./core/async.ts";
 export type { ExecContext } from "./core/attempt.ts";
 export { NonRetryableError, RetryAfterError } from "./core/errors.ts";
-export { BatchFlow, type BranchEnd, Flow, ParallelBatchFlow } from "./core/flow.ts";
+export { BatchFlow, Flow, ParallelBatchFlow } from "./core/flow.ts";
 export {
   type Action,
   BaseNode,
   BatchNode,
+  type BranchEnd,
   type Items,
   Node,
   type NonIterableObject,

@@ -1,8 +1,9 @@
 import type { ExecContext } from "./attempt.ts";
-import { BatchFlow, type BranchEnd, Flow, ParallelBatchFlow } from "./flow.ts";
+import { BatchFlow, Flow, ParallelBatchFlow } from "./flow.ts";
 import {
   type Action,
   BatchNode,
+  type BranchEnd,
   type Items,
   Node,
   type NonIterableObject,
@@ -172,7 +173,7 @@ export class AsyncBatchFlow<
   prepAsync(_shared: S): MaybePromise<NP> {
     return [] as unknown as NP;
   }
-  postAsync(shared: S, paramsList: NP, none: undefined, branches?: BranchEnd[]): MaybePromise<PostResult> {
+  postAsync(shared: S, paramsList: NP, none: unknown, branches?: BranchEnd[]): MaybePromise<PostResult> {
     return super.post(shared, paramsList, none, branches);
   }
   runAsync(shared: S): Promise<Action | undefined> {
@@ -182,7 +183,7 @@ export class AsyncBatchFlow<
   override prep(shared: S): MaybePromise<NP> {
     return this.prepAsync(shared);
   }
-  override post(shared: S, paramsList: NP, none: undefined, branches?: BranchEnd[]): MaybePromise<PostResult> {
+  override post(shared: S, paramsList: NP, none: unknown, branches?: BranchEnd[]): MaybePromise<PostResult> {
     return this.postAsync(shared, paramsList, none, branches);
   }
   override run(shared: S): Promise<Action | undefined> {
@@ -199,7 +200,7 @@ export class AsyncParallelBatchFlow<
   prepAsync(_shared: S): MaybePromise<NP> {
     return [] as unknown as NP;
   }
-  postAsync(shared: S, paramsList: NP, none: undefined, branches?: BranchEnd[]): MaybePromise<PostResult> {
+  postAsync(shared: S, paramsList: NP, none: unknown, branches?: BranchEnd[]): MaybePromise<PostResult> {
     return super.post(shared, paramsList, none, branches);
   }
   runAsync(shared: S): Promise<Action | undefined> {
@@ -209,7 +210,7 @@ export class AsyncParallelBatchFlow<
   override prep(shared: S): MaybePromise<NP> {
     return this.prepAsync(shared);
   }
-  override post(shared: S, paramsList: NP, none: undefined, branches?: BranchEnd[]): MaybePromise<PostResult> {
+  override post(shared: S, paramsList: NP, none: unknown, branches?: BranchEnd[]): MaybePromise<PostResult> {
     return this.postAsync(shared, paramsList, none, branches);
   }
   override run(shared: S): Promise<Action | undefined> {

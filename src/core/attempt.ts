@@ -32,6 +32,11 @@ export class Attempt implements ExecContext {
   }
 }
 
+/** Names one visit of a node in memory: no two visits may share an idempotency key. */
+export function visitId(): string {
+  return `memory-${Math.random().toString(36).slice(2)}`;
+}
+
 interface Executable {
   exec(item: unknown, context: ExecContext): unknown;
 }
@@ -45,21 +50,20 @@ export function callExec(node: Executable, item: unknown, attempt: Attempt, time
   return timeoutSec === undefined || !isThenable(called) ? called : inTime(called, attempt, timeoutSec);
 }
 
-async function inTime(called: PromiseLike<unknown>, attempt: Attempt, timeoutSec: number): Promise<unknown> {
-  let timer: unknown;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+function inTime(called: PromiseLike<unknown>, attempt: Attempt, timeoutSec: number): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
       const error = new Error(`exec did not end within its timeout of ${timeoutSec} s`);
       error.name = "TimeoutError";
       attempt.abort(error);
       reject(error);
     }, timeoutSec * 1000);
+    const endWith = (settle: (outcome: unknown) => void) => (outcome: unknown) => {
+      clearTimeout(timer);
+      settle(outcome);
+    };
+    called.then(endWith(resolve), endWith(reject));
   });
-  try {
-    return await Promise.race([called, late]);
-  } finally {
-    clearTimeout(timer as number);
-  }
 }
 
 export function sleep(delayMs: number): Promise<void> {

@@ -41,18 +41,30 @@ export interface Failure {
   status?: number;
 }
 
+/** Whatever was thrown, as data. Known by its fields, not by its class: an error may come from another isolate or realm. */
 export function toFailure(thrown: unknown): Failure {
-  if (!(thrown instanceof Error))
-    return { name: "Error", message: `exec threw ${describeType(thrown)}: ${String(thrown)}` };
-  const hints = thrown as Error & { retryable?: unknown; retryAfterMs?: unknown; status?: unknown };
+  if (!isErrorLike(thrown)) return { name: "Error", message: `exec threw ${describe(thrown)}` };
+  const { name, message, stack, retryable, retryAfterMs, status } = thrown;
   return {
-    name: thrown.name,
-    message: thrown.message,
-    ...(thrown.stack === undefined ? {} : { stack: thrown.stack }),
-    ...(hints.retryable === false ? { retryable: false } : {}),
-    ...(isCount(hints.retryAfterMs) ? { retryAfterMs: hints.retryAfterMs } : {}),
-    ...(isCount(hints.status) ? { status: hints.status } : {}),
+    name: typeof name === "string" ? name : "Error",
+    message,
+    ...(typeof stack === "string" ? { stack } : {}),
+    ...(retryable === false ? { retryable } : {}),
+    ...(isCount(retryAfterMs) ? { retryAfterMs } : {}),
+    ...(isCount(status) ? { status } : {}),
   };
+}
+
+type ErrorLike = { message: string } & Partial<Record<keyof Failure, unknown>>;
+
+function isErrorLike(value: unknown): value is ErrorLike {
+  return typeof value === "object" && value !== null && "message" in value && typeof value.message === "string";
+}
+
+/** A thrown value that is no error. Objects are not printed: not every object can be. */
+function describe(value: unknown): string {
+  const type = describeType(value);
+  return typeof value === "object" || value === undefined ? type : `${type}: ${String(value)}`;
 }
 
 function isCount(value: unknown): value is number {

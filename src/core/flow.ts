@@ -1,13 +1,15 @@
 import { gather, mapAtOnce } from "./items.ts";
-import { type Action, BaseNode, lastResult, type NonIterableObject, type PostResult } from "./node.ts";
+import {
+  type Action,
+  actionOf,
+  BaseNode,
+  type BranchEnd,
+  type NonIterableObject,
+  type PostResult,
+  visit,
+} from "./node.ts";
 import type { BatchFlowOptions, FlowOptions } from "./options.ts";
-import { drive, type MaybePromise } from "./turn.ts";
-
-/** How one branch of a batch flow ended: the last action of its walk, and what exec of its last node returned. */
-export interface BranchEnd {
-  action: Action | undefined;
-  result: unknown;
-}
+import { drive, type MaybePromise, type Turn } from "./turn.ts";
 
 /**
  * Walks nodes along the actions their `post` returns, from `start` until no successor is left. A flow is a node: flows nest,
@@ -40,29 +42,30 @@ export class Flow<S = unknown, P extends NonIterableObject = NonIterableObject, 
   }
 
   protected _orchestrate(shared: S, params?: P): MaybePromise<PostResult> {
-    return drive(walk(this, shared, params ?? this._params));
+    return drive(actionOf(walk(this, shared, params)));
   }
 
-  override _run(shared: S): MaybePromise<PostResult> {
-    return drive(visitFlow(this, shared));
+  protected override *_visit(shared: S): Turn<BranchEnd> {
+    const prepRes = (yield this.prep(shared)) as PrepRes;
+    const { action, result } = yield* orchestrate(this, shared);
+    return { action: (yield this.post(shared, prepRes, action)) as Action | undefined, result };
   }
 }
 
-function* visitFlow<S>(flow: Flow<S>, shared: S): Generator<unknown, PostResult, unknown> {
-  const prepRes = yield flow.prep(shared);
-  const lastAction = yield flow["_orchestrate"](shared);
-  return (yield flow.post(shared, prepRes, lastAction)) as PostResult;
+/** The walk within the turn at hand, or a subclass's own `_orchestrate`. */
+function* orchestrate<S>(flow: Flow<S>, shared: S, params?: NonIterableObject): Turn<BranchEnd> {
+  if (flow["_orchestrate"] === Flow.prototype["_orchestrate"]) return yield* walk(flow, shared, params);
+  return { action: (yield flow["_orchestrate"](shared, params)) as Action | undefined, result: undefined };
 }
 
-function* walk<S>(flow: Flow<S>, shared: S, params: NonIterableObject): Generator<unknown, PostResult, unknown> {
-  let action: PostResult;
+function* walk<S>(flow: Flow<S>, shared: S, params: NonIterableObject = flow["_params"]): Turn<BranchEnd> {
+  let end: BranchEnd = { action: undefined, result: undefined };
   for (let node: BaseNode | undefined = flow.start; node; ) {
     const current: BaseNode = node.clone().setParams(params);
-    action = (yield current._run(shared)) as PostResult;
-    lastResult.set(flow, lastResult.get(current));
-    node = current.getNextNode(action || undefined);
+    end = yield* visit(current, shared);
+    node = current.getNextNode(end.action);
   }
-  return action;
+  return end;
 }
 
 /**
@@ -82,12 +85,21 @@ export class BatchFlow<
     return [] as unknown as NP;
   }
 
-  override post(_shared: S, _paramsList: NP, _none: undefined, _branches?: BranchEnd[]): MaybePromise<PostResult> {
+  override post(_shared: S, _paramsList: NP, _none: unknown, _branches?: BranchEnd[]): MaybePromise<PostResult> {
     return undefined;
   }
 
-  override _run(shared: S): MaybePromise<PostResult> {
-    return drive(visitBatch(this as BatchFlow<S>, shared, branchesInOrder));
+  protected override *_visit(shared: S): Turn<BranchEnd> {
+    const paramsList = (yield gather(yield this.prep(shared), this)) as NP;
+    const branches = yield* this._branches(shared, paramsList);
+    const action = (yield this.post(shared, paramsList, undefined, branches)) as Action | undefined;
+    return { action, result: undefined };
+  }
+
+  protected *_branches(shared: S, paramsList: NP): Turn<BranchEnd[]> {
+    const ends: BranchEnd[] = [];
+    for (const params of paramsList) ends.push(yield* branch(this, shared, params));
+    return ends;
   }
 }
 
@@ -97,39 +109,12 @@ export class ParallelBatchFlow<
   P extends NonIterableObject = NonIterableObject,
   NP extends NonIterableObject[] = NonIterableObject[],
 > extends BatchFlow<S, P, NP> {
-  override _run(shared: S): MaybePromise<PostResult> {
-    return drive(visitBatch(this as BatchFlow<S>, shared, branchesAtOnce));
+  protected override *_branches(shared: S, paramsList: NP): Turn<BranchEnd[]> {
+    const run = (params: NonIterableObject) => drive(branch(this, shared, params));
+    return (yield mapAtOnce(paramsList, run, this._options.concurrency)) as BranchEnd[];
   }
 }
 
-type Branches = <S>(flow: BatchFlow<S>, shared: S, paramsList: NonIterableObject[]) => MaybePromise<BranchEnd[]>;
-
-function* visitBatch<S>(flow: BatchFlow<S>, shared: S, branches: Branches): Generator<unknown, PostResult, unknown> {
-  const paramsList = (yield gather(yield flow.prep(shared), flow)) as NonIterableObject[];
-  const ends = (yield branches(flow, shared, paramsList)) as BranchEnd[];
-  return (yield flow.post(shared, paramsList, undefined, ends)) as PostResult;
-}
-
-function branchesInOrder<S>(flow: BatchFlow<S>, shared: S, paramsList: NonIterableObject[]): MaybePromise<BranchEnd[]> {
-  return drive(
-    (function* () {
-      const ends: BranchEnd[] = [];
-      for (const params of paramsList) ends.push((yield drive(branch(flow, shared, params))) as BranchEnd);
-      return ends;
-    })(),
-  );
-}
-
-function branchesAtOnce<S>(flow: BatchFlow<S>, shared: S, paramsList: NonIterableObject[]): MaybePromise<BranchEnd[]> {
-  if (paramsList.length === 0) return [];
-  return mapAtOnce(paramsList, (params) => drive(branch(flow, shared, params)), flow["_options"].concurrency);
-}
-
-/** One branch. It walks on a flow of its own, so that its last result is its own too. */
-function* branch<S>(flow: BatchFlow<S>, shared: S, params: NonIterableObject): Generator<unknown, BranchEnd, unknown> {
-  const own = flow.clone();
-  const action = ((yield own["_orchestrate"](shared, { ...own["_params"], ...params })) || undefined) as
-    | Action
-    | undefined;
-  return { action, result: lastResult.get(own) };
+function branch<S>(flow: Flow<S>, shared: S, params: NonIterableObject): Turn<BranchEnd> {
+  return orchestrate(flow, shared, { ...flow["_params"], ...params });
 }

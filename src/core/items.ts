@@ -43,27 +43,29 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
 }
 
 /**
- * Maps with at most `width` calls under way. The first failure in time rejects; what has started goes on, what has not never starts.
+ * Maps with at most `width` calls under way. The first failure in time rejects; what has started goes on, what has not never
+ * starts.
  */
 export function mapAtOnce<T, R>(
-  items: T[],
+  items: readonly T[],
   call: (item: T, index: number) => MaybePromise<R>,
-  width = Infinity,
+  width = items.length,
 ): Promise<R[]> {
   const results = new Array<R>(items.length);
-  let next = 0;
-  let failed = false;
+  // All lanes draw from one iterator. It is a copy's, since the list may be an alias of one in `shared` that changes meanwhile.
+  const queue = [...items].entries();
+  let hasFailed = false;
   async function lane(): Promise<void> {
-    while (next < items.length && !failed) {
-      const index = next++;
-      results[index] = await call(items[index] as T, index);
+    for (const [index, item] of queue) {
+      try {
+        results[index] = await call(item, index);
+      } catch (error) {
+        hasFailed = true;
+        throw error;
+      }
+      if (hasFailed) return;
     }
   }
-  const lanes = Array.from({ length: Math.min(width, items.length) }, () =>
-    lane().catch((error) => {
-      failed = true;
-      throw error;
-    }),
-  );
+  const lanes = Array.from({ length: Math.min(width, items.length) }, lane);
   return Promise.all(lanes).then(() => results);
 }

@@ -1,19 +1,26 @@
-import { Attempt, callExec, type ExecContext, sleep } from "./attempt.ts";
+import { Attempt, callExec, type ExecContext, sleep, visitId } from "./attempt.ts";
 import { toFailure } from "./errors.ts";
 import { gather, keepOneShot, mapAtOnce } from "./items.ts";
 import { type BatchFlowOptions, checkOptions, type NodeOptions } from "./options.ts";
 import { type RetryPolicy, retryDelayMs } from "./retry.ts";
-import { drive, type MaybePromise } from "./turn.ts";
+import { drive, type MaybePromise, type Turn } from "./turn.ts";
 
 export type Action = string;
 /** What `post` may return: an action, or nothing for `"default"`. */
-// biome-ignore lint/suspicious/noConfusingVoidType: a post without a return statement is the common case.
 export type PostResult = Action | undefined | void;
 export type NonIterableObject = Partial<Record<string, unknown>> & { [Symbol.iterator]?: never };
 /** What `prep` of a batch node may return. Where the item type is not given, anything type-checks, as upstream. */
 export type Items<Item> = unknown extends Item ? unknown : Iterable<Item> | AsyncIterable<Item> | null | undefined;
 /** What `post` of a batch node gets: the results in input order. */
 export type Results<Result> = unknown extends Result ? unknown : Result[];
+
+/** How a walk along nodes, or the visit of one, ended. */
+export interface BranchEnd {
+  /** What the last `post` returned. */
+  action: Action | undefined;
+  /** What the last node's exec returned: a list for a batch node, nothing for a batch flow. */
+  result: unknown;
+}
 
 /**
  * The root of all nodes: `prep` reads from the shared store, `exec` computes without it, `post` writes back and returns the
@@ -39,32 +46,44 @@ export class BaseNode<
     this._options = options;
   }
 
+  /** Reads from `shared` what exec needs: one value, or in a batch the items. */
   prep(_shared: S): MaybePromise<PrepRes> {
     return undefined as PrepRes;
   }
 
+  /** Computes, without `shared`, so that it can be repeated and can run anywhere. Called once per item in a batch. */
   exec(_item: Item, _context: ExecContext): MaybePromise<Result> {
     return undefined as Result;
   }
 
+  /** Writes to `shared` and returns the action that picks the successor; nothing and `""` mean `"default"`. */
   post(_shared: S, _prepRes: PrepRes, _execRes: ExecRes): MaybePromise<PostResult> {
     return undefined;
   }
 
-  _exec(prepRes: unknown): unknown {
-    return this.exec(prepRes as Item, new Attempt("memory/0/1", 1));
+  protected _exec(prepRes: unknown): unknown {
+    return this.exec(prepRes as Item, new Attempt(`${visitId()}/0/1`, 1));
+  }
+
+  protected *_visit(shared: S): Turn<BranchEnd> {
+    const prepared = yield this.prep(shared);
+    const prepRes = (isBatch(this) ? yield keepOneShot(prepared) : prepared) as PrepRes;
+    const result = yield this._exec(prepRes);
+    const action = (yield this.post(shared, prepRes, result as ExecRes)) as Action | undefined;
+    return { action, result };
   }
 
   _run(shared: S): MaybePromise<PostResult> {
-    return drive(visit(this, shared));
+    return drive(actionOf(this._visit(shared)));
   }
 
-  /** Runs this node alone, on this very instance. */
+  /** Runs this node alone, on this very instance, and returns what `post` returned. Rejects with what a hook threw. */
   async run(shared: S): Promise<Action | undefined> {
     if (this._successors.size > 0) console.warn("Node won't run successors. Use Flow.");
-    return (await this._run(shared)) || undefined;
+    return (await this._run(shared)) as Action | undefined;
   }
 
+  /** Replaces the params. A flow does so at each of its nodes' steps: its own params, and a batch's over them. */
   setParams(params: P): this {
     this._params = params;
     return this;
@@ -93,7 +112,8 @@ export class BaseNode<
     return this;
   }
 
-  getNextNode(action: Action = "default"): BaseNode | undefined {
+  /** The successor for an action, if any. Warns where the action has none although others have. */
+  getNextNode(action?: Action): BaseNode | undefined {
     const taken = action || "default";
     const next = this._successors.get(taken);
     if (!next && endsUnexpectedly(this, taken)) {
@@ -102,10 +122,15 @@ export class BaseNode<
     return next;
   }
 
+  /**
+   * The shallow copy that a flow visits in place of the node, so that a field set in one step is gone the next time. It has no
+   * constructor run, hence none of the fields named with `#`: use TypeScript's `private` in a node.
+   */
   clone(): this {
     const copy = Object.assign(Object.create(Object.getPrototypeOf(this)) as this, this);
     copy._params = { ...this._params };
     copy._successors = new Map(this._successors);
+    copy._terminals = new Set(this._terminals);
     return copy;
   }
 }
@@ -116,18 +141,16 @@ export function endsUnexpectedly(node: BaseNode, action: Action): boolean {
 }
 
 /**
- * What the latest in-memory visit of a node computed: a batch flow's `post` may ask what its branches' last nodes did. A side
- * table, because a node's own fields belong to its author.
+ * Visits a node within the turn at hand: a promise in between would let another branch run between `post` and the next `prep`.
+ * A `_run` that a subclass has overridden, as PocketFlow allows, is called all the same.
  */
-export const lastResult = new WeakMap<BaseNode, unknown>();
+export function* visit<S>(node: BaseNode<S>, shared: S): Turn<BranchEnd> {
+  if (node._run === BaseNode.prototype._run) return yield* node["_visit"](shared);
+  return { action: (yield node._run(shared)) as Action | undefined, result: undefined };
+}
 
-/** One visit of a node: prep, exec, post. */
-function* visit<S>(node: BaseNode<S>, shared: S): Generator<unknown, PostResult, unknown> {
-  const prepared = yield node.prep(shared);
-  const prepRes = isBatch(node) ? yield keepOneShot(prepared) : prepared;
-  const execRes = yield node._exec(prepRes);
-  lastResult.set(node, execRes);
-  return (yield node.post(shared, prepRes, execRes)) as PostResult;
+export function* actionOf(visit: Turn<BranchEnd>): Turn<Action | undefined> {
+  return (yield* visit).action;
 }
 
 /** A node whose exec is retried. `new Node(3, 10)` makes three attempts in all, ten seconds apart. */
@@ -157,7 +180,7 @@ export class Node<
   }
 
   override _exec(prepRes: unknown): unknown {
-    return drive(attempts(this, prepRes, 0));
+    return drive(attempts(this as Node, prepRes, `${visitId()}/0`));
   }
 }
 
@@ -189,25 +212,26 @@ export function isBatch(node: BaseNode): boolean {
   return node instanceof BatchNode || node instanceof ParallelBatchNode;
 }
 
-function* inOrder(node: Node, prepRes: unknown): Generator<unknown, unknown[], unknown> {
+function* inOrder(node: Node, prepRes: unknown): Turn<unknown[]> {
   const items = (yield gather(prepRes, node)) as unknown[];
+  const visit = visitId();
   const results: unknown[] = [];
-  for (const [index, item] of items.entries()) results.push(yield drive(attempts(node, item, index)));
+  for (const [index, item] of items.entries()) results.push(yield* attempts(node, item, `${visit}/${index}`));
   return results;
 }
 
-function* atOnce(node: Node, prepRes: unknown): Generator<unknown, unknown[], unknown> {
+function* atOnce(node: Node, prepRes: unknown): Turn<unknown[]> {
   const items = (yield gather(prepRes, node)) as unknown[];
-  if (items.length === 0) return [];
-  const run = (item: unknown, index: number) => drive(attempts(node, item, index));
+  const visit = visitId();
+  const run = (item: unknown, index: number) => drive(attempts(node, item, `${visit}/${index}`));
   return (yield mapAtOnce(items, run, node["_options"].concurrency)) as unknown[];
 }
 
-function* attempts(node: Node, item: unknown, index: number): Generator<unknown, unknown, unknown> {
+function* attempts(node: Node, item: unknown, key: string): Turn<unknown> {
   for (let made = 0; ; made++) {
     const self = viewAt(node, made);
     try {
-      return yield callExec(self, item, new Attempt(`memory/${index}/${made + 1}`, made + 1), node["_options"].timeout);
+      return yield callExec(self, item, new Attempt(`${key}/${made + 1}`, made + 1), node["_options"].timeout);
     } catch (error) {
       const delayMs = retryDelayMs(policyOf(node), made + 1, toFailure(error), Math.random());
       if (delayMs === null) return yield self.execFallback(item, error as Error);

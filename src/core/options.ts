@@ -2,7 +2,7 @@
 export interface NodeOptions {
   /** The node's id in graphs, items and errors; its class's name otherwise. */
   name?: string;
-  /** Attempts of exec in all, the first included. Default 1. */
+  /** Attempts of exec in all, the first included; `Infinity` never gives up. Default 1. */
   maxRetries?: number;
   /** Seconds between two attempts. Default 0. */
   wait?: number;
@@ -35,8 +35,9 @@ export interface BatchFlowOptions extends FlowOptions {
 type Check = readonly [expected: string, holds: (value: number) => boolean];
 
 const WHOLE: Check = ["a whole number of at least 1", (n) => Number.isInteger(n) && n >= 1];
+const COUNT: Check = ["a whole number of at least 1, or Infinity", (n) => n === Infinity || WHOLE[1](n)];
 const CHECKS: { readonly [key: string]: Check } = {
-  maxRetries: WHOLE,
+  maxRetries: COUNT,
   concurrency: WHOLE,
   perExecutor: WHOLE,
   wait: ["a number of seconds, 0 or more", (n) => n >= 0 && n < Infinity],

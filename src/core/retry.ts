@@ -29,7 +29,9 @@ export function retryDelayMs(
   random: number,
 ): number | null {
   if (failure.retryable === false || attempts >= policy.maxRetries) return null;
-  const fullMs = Math.min(policy.wait * 1000 * policy.backoff ** (attempts - 1), LONGEST_WAIT_MS);
+  // The growth is kept finite: no wait, multiplied by infinity, would be no number.
+  const growth = Math.min(policy.backoff ** (attempts - 1), Number.MAX_VALUE);
+  const fullMs = Math.min(policy.wait * 1000 * growth, LONGEST_WAIT_MS);
   const ownMs = fullMs * (1 - policy.jitter * random);
   return Math.round(Math.max(ownMs, Math.min(failure.retryAfterMs ?? 0, LONGEST_WAIT_MS)));
 }

@@ -1,0 +1,124 @@
+import { DevalueError, parse, stringify } from "devalue";
+import { describeType } from "./errors.ts";
+
+// A stored value is text with one letter in front: `j` for plain JSON, which is read and written fast and can be handed to a
+// client as it is, `d` for devalue's format, which keeps what JSON would lose.
+
+/**
+ * Writes a value as text: everything JSON can say, and Date, Map, Set, BigInt, typed arrays, URL, Error, `undefined`, cycles and
+ * shared references. `name` is what the value is called in errors.
+ *
+ * Throws a `TypeError` that gives the path of what cannot be kept: functions, promises, class instances, symbols.
+ *
+ * @example decode(encode({ at: new Date(0) }, "shared")); // { at: Date }
+ */
+export function encode(value: unknown, name: string): string {
+  if (isPlain(value, new Set())) return `j${JSON.stringify(value)}`;
+  try {
+    return `d${stringify(value, { Error: writeError })}`;
+  } catch (error) {
+    if (!(error instanceof DevalueError)) throw error;
+    throw new TypeError(`Expected a value that can be stored, got ${describe(error.value)} at ${name}${error.path}`);
+  }
+}
+
+export function decode(text: string): unknown {
+  return text[0] === "j" ? JSON.parse(text.slice(1)) : parse(text.slice(1), { Error: readError });
+}
+
+function describe(value: unknown): string {
+  return typeof value === "function" && value.name ? `a function (${value.name})` : describeType(value);
+}
+
+/** Whether JSON keeps all of a value: a tree of plain objects and arrays in which no object occurs twice. */
+function isPlain(value: unknown, seen: Set<object>): boolean {
+  if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
+  if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
+  if (typeof value !== "object" || seen.has(value)) return false;
+  seen.add(value);
+  return Array.isArray(value) ? isPlainArray(value, seen) : isPlainObject(value, seen);
+}
+
+function isPlainArray(values: unknown[], seen: Set<object>): boolean {
+  // A plain loop: it sees the holes of a sparse array as undefined, which JSON would turn into null.
+  for (let index = 0; index < values.length; index++) if (!isPlain(values[index], seen)) return false;
+  return Object.keys(values).length === values.length;
+}
+
+function isPlainObject(value: object, seen: Set<object>): boolean {
+  if (Object.getPrototypeOf(value) !== Object.prototype || Object.getOwnPropertySymbols(value).length > 0) return false;
+  for (const part of Object.values(value)) if (!isPlain(part, seen)) return false;
+  return true;
+}
+
+function writeError(value: unknown) {
+  if (!(value instanceof Error)) return undefined;
+  const { name, message, stack, cause } = value;
+  return { ...value, name, message, stack, cause };
+}
+
+function readError(written: Record<string, unknown>): Error {
+  const { name, message, stack, cause, ...own } = written;
+  const error = Object.assign(new Error(message as string), own);
+  // Defined as Error itself defines them: not enumerable, so that they do not turn up among the error's own fields.
+  for (const [key, value] of Object.entries({ name, stack, cause })) {
+    if (value !== undefined) Object.defineProperty(error, key, { value, writable: true, configurable: true });
+  }
+  return error;
+}
+
+/** Whether no object that can be reached from `value` can be reached from `other`, nor twice from `value` itself. */
+export function isApart(value: unknown, other: unknown): boolean {
+  const taken = new Set<object>();
+  reach(other, taken, () => {});
+  let isTree = true;
+  reach(value, taken, () => {
+    isTree = false;
+  });
+  return isTree;
+}
+
+/** Whether `wanted` can be reached from `value`. */
+export function contains(value: unknown, wanted: object): boolean {
+  const seen = new Set<object>();
+  reach(value, seen, () => {});
+  return seen.has(wanted);
+}
+
+/** Adds every object under `root` to `seen`, and tells of each one that was there already. */
+function reach(root: unknown, seen: Set<object>, onRepeat: () => void): void {
+  const ahead = [root];
+  while (ahead.length > 0) {
+    const value = ahead.pop();
+    if (typeof value !== "object" || value === null) continue;
+    if (seen.has(value)) onRepeat();
+    else {
+      seen.add(value);
+      for (const part of partsOf(value)) if (typeof part === "object") ahead.push(part);
+    }
+  }
+}
+
+function partsOf(value: object): Iterable<unknown> {
+  if (Array.isArray(value) || value instanceof Set) return value;
+  if (value instanceof Map) return [...value.keys(), ...value.values()];
+  return ArrayBuffer.isView(value) ? [value.buffer] : Object.values(value);
+}
+
+/** A stored value as JSON text, for clients. What JSON has no word for becomes what `JSON.stringify` users expect. */
+export function toJson(text: string): string {
+  return text[0] === "j" ? text.slice(1) : (JSON.stringify(plainOf(decode(text), [])) ?? "null");
+}
+
+function plainOf(value: unknown, above: object[]): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value !== "object" || value === null) return value;
+  if (value instanceof Date || value instanceof URL) return value.toJSON();
+  if (above.includes(value)) return "[circular]";
+  const inside = [...above, value];
+  if (value instanceof Error) return { name: value.name, message: value.message };
+  if (value instanceof Map) return [...value].map((entry) => plainOf(entry, inside));
+  if (Array.isArray(value) || value instanceof Set) return [...value].map((part) => plainOf(part, inside));
+  if (ArrayBuffer.isView(value)) return [...new Uint8Array(value.buffer, value.byteOffset, value.byteLength)];
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plainOf(part, inside)]));
+}

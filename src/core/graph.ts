@@ -1,0 +1,152 @@
+import { BatchFlow, Flow, ParallelBatchFlow } from "./flow.ts";
+import { type Action, type BaseNode, BatchNode, endsUnexpectedly, ParallelBatchNode } from "./node.ts";
+
+export type NodeKind = "node" | "batch" | "parallel-batch" | "flow" | "batch-flow" | "parallel-batch-flow";
+
+/** A flow's shape as data: what is stored with a run, compared after a deploy, and drawn. */
+export interface GraphShape {
+  /** The id of the flow itself. */
+  root: string;
+  /** In walk order. `type` is the class's name; `start` is the first node of a flow. */
+  nodes: { id: string; kind: NodeKind; type: string; start?: string }[];
+  edges: { from: string; action: Action; to: string }[];
+}
+
+/**
+ * The nodes of one flow under ids that are the same in every isolate: a node's id is its `name` option or else its class's
+ * name, then `#2`, `#3` for the next of the same class in walk order.
+ */
+export class Graph {
+  readonly root: string;
+  readonly #nodes = new Map<string, BaseNode>();
+  readonly #ids = new Map<BaseNode, string>();
+
+  constructor(root: BaseNode) {
+    this.#walk(root);
+    this.root = this.idOf(root);
+  }
+
+  get ids(): Iterable<string> {
+    return this.#nodes.keys();
+  }
+
+  node(id: string): BaseNode {
+    const node = this.#nodes.get(id);
+    if (!node)
+      throw new Error(`Expected a node of this flow, got \`${id}\`; it has: ${[...this.#nodes.keys()].join(", ")}`);
+    return node;
+  }
+
+  kind(id: string): NodeKind {
+    return kindOf(this.node(id));
+  }
+
+  /** The first node of a flow's walk; nothing for a node that is no flow. */
+  startOf(id: string): string | undefined {
+    const node = this.node(id);
+    return node instanceof Flow ? this.idOf(node.start) : undefined;
+  }
+
+  next(id: string, action: Action): string | undefined {
+    const next = this.node(id)["_successors"].get(action);
+    return next && this.idOf(next);
+  }
+
+  /** A sentence if `action` ends the walk although the node has successors and never declared such an end. */
+  warning(id: string, action: Action): string | undefined {
+    const node = this.node(id);
+    if (!endsUnexpectedly(node, action)) return undefined;
+    return `Flow ends at ${id}: '${action}' not found in [${[...node["_successors"].keys()]}]`;
+  }
+
+  shape(): GraphShape {
+    const nodes = [...this.#nodes].map(([id, node]) => {
+      const start = this.startOf(id);
+      return { id, kind: kindOf(node), type: node.constructor.name, ...(start === undefined ? {} : { start }) };
+    });
+    const edges = [...this.#nodes].flatMap(([from, node]) =>
+      [...node["_successors"]].map(([action, to]) => ({ from, action, to: this.idOf(to) })),
+    );
+    return { root: this.root, nodes, edges };
+  }
+
+  idOf(node: BaseNode): string {
+    return this.#ids.get(node) as string;
+  }
+
+  /** Depth first: a flow, then its inside, then what follows. A stack of its own, since chains may be long. */
+  #walk(root: BaseNode): void {
+    const ahead = [root];
+    for (let node = ahead.pop(); node; node = ahead.pop()) {
+      if (this.#ids.has(node)) continue;
+      this.#name(node);
+      ahead.push(...[...node["_successors"].values()].reverse());
+      if (node instanceof Flow) ahead.push(node.start);
+    }
+  }
+
+  #name(node: BaseNode): void {
+    const { name } = node["_options"];
+    if (name !== undefined && this.#nodes.has(name)) {
+      throw new Error(`Expected node names to be different within a flow, got \`${name}\` twice`);
+    }
+    const id = name ?? this.#free(node.constructor.name || kindOf(node));
+    this.#nodes.set(id, node);
+    this.#ids.set(node, id);
+  }
+
+  #free(base: string): string {
+    let id = base;
+    for (let count = 2; this.#nodes.has(id); count++) id = `${base}#${count}`;
+    return id;
+  }
+}
+
+function kindOf(node: BaseNode): NodeKind {
+  if (node instanceof ParallelBatchFlow) return "parallel-batch-flow";
+  if (node instanceof BatchFlow) return "batch-flow";
+  if (node instanceof Flow) return "flow";
+  if (node instanceof ParallelBatchNode) return "parallel-batch";
+  return node instanceof BatchNode ? "batch" : "node";
+}
+
+/** What differs between two shapes of one flow, a sentence each; empty when nothing does. */
+export function differences(before: GraphShape, after: GraphShape): string[] {
+  return [
+    ...changed(
+      before.nodes,
+      after.nodes,
+      (node) => node.id,
+      "node",
+      (node) => `${node.type}, ${node.kind}${node.start ? `, starts at ${node.start}` : ""}`,
+    ),
+    ...changed(
+      before.edges,
+      after.edges,
+      (edge) => `${edge.from} -${edge.action}->`,
+      "edge",
+      (edge) => edge.to,
+    ),
+    ...(before.root === after.root ? [] : [`the flow was \`${before.root}\` and is now \`${after.root}\``]),
+  ];
+}
+
+function changed<T>(
+  before: T[],
+  after: T[],
+  keyOf: (part: T) => string,
+  what: string,
+  tell: (part: T) => string,
+): string[] {
+  const old = new Map(before.map((part) => [keyOf(part), part]));
+  const now = new Map(after.map((part) => [keyOf(part), part]));
+  const removed = [...old.keys()].filter((key) => !now.has(key)).map((key) => `${what} \`${key}\` was removed`);
+  const added = [...now.keys()].filter((key) => !old.has(key)).map((key) => `${what} \`${key}\` was added`);
+  const altered = [...now].flatMap(([key, part]) => {
+    const past = old.get(key);
+    return past && tell(past) !== tell(part)
+      ? [`${what} \`${key}\` was (${tell(past)}) and is now (${tell(part)})`]
+      : [];
+  });
+  return [...removed, ...added, ...altered];
+}

@@ -1,0 +1,228 @@
+import type { Failure } from "../core/errors.ts";
+import { afterCrash, afterFailure, type History, isLastAttempt, isSuspect, type Verdict } from "../core/item.ts";
+import type { RetryPolicy } from "../core/retry.ts";
+import type { HeldItem, Home, ItemRow, StepRow, Store } from "./store.ts";
+
+/** How a node's items are to be executed. */
+export interface Plan {
+  home: Exclude<Home, "inline">;
+  /** Most items in exec at once. */
+  width: number;
+  perExecutor: number;
+  /** One after the other, each only when the one before has succeeded. */
+  isSequential: boolean;
+  policy: RetryPolicy;
+}
+
+/** What came of one call of exec. */
+export type Outcome = { step: number; index: number; attempts: number } & (
+  | { ok: true; body: string }
+  | { ok: false; failure: Failure }
+);
+
+export interface Counts {
+  total: number;
+  pending: number;
+  running: number;
+  deferred: number;
+  succeeded: number;
+  failed: number;
+}
+
+type Place = "ready" | "suspect" | "deferred" | "held";
+
+const UNTRIED: History = { attempts: 0, crashes: 0 };
+
+/**
+ * The items of one step: which are open and where each stands. An item is known by its index. What is at or past the cursor was
+ * never claimed; below it, what is not open is settled. The rows are the truth; this is rebuilt from them.
+ */
+export class StepItems {
+  readonly step: number;
+  readonly plan: Plan;
+  readonly total: number;
+  succeeded = 0;
+  failed = 0;
+  held = 0;
+  deferred = 0;
+  /** When the first deferred item is due. */
+  earliestDueMs: number | null = null;
+  readonly #store: Store;
+  readonly #open = new Map<number, { history: History; place: Place }>();
+  // Queues of indexes. An entry whose item has meanwhile another place is skipped when it is met.
+  #ready: number[] = [];
+  #suspects: number[] = [];
+  #cursor = 0;
+
+  constructor(store: Store, row: StepRow, plan: Plan) {
+    this.#store = store;
+    this.step = row.id;
+    this.total = row.total;
+    this.plan = plan;
+  }
+
+  /** Rebuilds where every item stands from its row and from what slots were given. Returns what is still held of that. */
+  restore(given: HeldItem[]): HeldItem[] {
+    const held = new Map<number, HeldItem>();
+    for (const item of given) if ((held.get(item.index)?.attempts ?? -1) < item.attempts) held.set(item.index, item);
+    for (const row of this.#store.itemStates(this.step)) this.#restoreItem(row, held);
+    for (const { index } of held.values()) {
+      this.#cursor = Math.max(this.#cursor, index + 1);
+      this.#place(index, this.history(index), "held");
+    }
+    this.earliestDueMs = this.#store.earliestDue(this.step);
+    return [...held.values()];
+  }
+
+  get counts(): Counts {
+    const { total, succeeded, failed, held: running, deferred } = this;
+    return { total, pending: total - succeeded - failed - running - deferred, running, deferred, succeeded, failed };
+  }
+
+  get isSettled(): boolean {
+    return this.succeeded + this.failed === this.total;
+  }
+
+  history(index: number): History {
+    return this.#open.get(index)?.history ?? UNTRIED;
+  }
+
+  isLastAttempt(index: number): boolean {
+    return isLastAttempt(this.history(index), this.plan.policy);
+  }
+
+  isSuspect(index: number): boolean {
+    return isSuspect(this.history(index));
+  }
+
+  isOpen(index: number): boolean {
+    return index < this.total && (index >= this.#cursor || this.#open.has(index));
+  }
+
+  /** How many items could begin at once, were there executors for them. Suspects do not count. */
+  startable(nowMs: number): number {
+    this.#release(nowMs);
+    const inTurn = this.plan.isSequential && (this.deferred > 0 || this.hasSuspect);
+    const free = inTurn ? 0 : this.plan.width - this.held;
+    return Math.max(0, Math.min(free, this.total - this.#cursor + this.#ready.length));
+  }
+
+  /** The index of an item that begins now, if one may. */
+  take(nowMs: number): number | undefined {
+    const index = this.startable(nowMs) > 0 ? this.#nextIndex() : undefined;
+    if (index !== undefined) this.#place(index, this.history(index), "held");
+    return index;
+  }
+
+  get hasSuspect(): boolean {
+    return this.#suspects.some((index) => this.#open.get(index)?.place === "suspect");
+  }
+
+  /** A suspect to be claimed alone. */
+  takeSuspect(): number | undefined {
+    const index = this.#shift(this.#suspects, "suspect");
+    if (index !== undefined) this.#place(index, this.history(index), "held");
+    return index;
+  }
+
+  /** What an outcome makes of its item: the row to be saved. Nothing if the item is settled already. */
+  settle(outcome: Outcome, startedMs: number | null, nowMs: number, random: number): ItemRow | undefined {
+    if (!this.isOpen(outcome.index)) return undefined;
+    const before = this.history(outcome.index);
+    const times = { startedMs, finishedMs: nowMs };
+    if (outcome.ok) return this.#succeed(outcome.index, before, outcome.body, times);
+    const verdict = afterFailure(before, outcome.failure, this.plan.policy, nowMs, random);
+    return this.#judge(outcome.index, verdict, times);
+  }
+
+  /** The item's executor was lost: the row to be saved. */
+  crash(index: number, startedMs: number, nowMs: number): ItemRow {
+    return this.#judge(index, afterCrash(this.history(index), nowMs), { startedMs, finishedMs: nowMs });
+  }
+
+  #succeed(index: number, before: History, body: string, times: Pick<ItemRow, "startedMs" | "finishedMs">): ItemRow {
+    this.#remove(index);
+    this.succeeded++;
+    const attempts = before.attempts + 1;
+    return {
+      step: this.step,
+      index,
+      status: "succeeded",
+      attempts,
+      crashes: before.crashes,
+      dueMs: null,
+      ...times,
+      body,
+    };
+  }
+
+  #judge(index: number, verdict: Verdict, times: Pick<ItemRow, "startedMs" | "finishedMs">): ItemRow {
+    const row = { step: this.step, index, ...verdict.history, dueMs: null, body: null };
+    if (verdict.status === "failed") {
+      this.#remove(index);
+      this.failed++;
+      return { ...row, ...times, status: "failed", body: JSON.stringify(verdict.failure) };
+    }
+    const waiting = { ...row, startedMs: times.startedMs, finishedMs: null };
+    if (verdict.status === "pending") {
+      this.#queue(index, verdict.history);
+      return { ...waiting, status: "pending" };
+    }
+    this.#place(index, verdict.history, "deferred");
+    this.earliestDueMs = Math.min(this.earliestDueMs ?? Infinity, verdict.dueMs);
+    return { ...waiting, status: "deferred", dueMs: verdict.dueMs };
+  }
+
+  /** An outcome committed after the item was given makes the slot's claim to it stale. */
+  #restoreItem(row: Omit<ItemRow, "body">, held: Map<number, HeldItem>): void {
+    const { index, status } = row;
+    this.#cursor = index + 1;
+    const isOpen = status === "pending" || status === "deferred";
+    if (!isOpen || held.get(index)?.attempts !== row.attempts) held.delete(index);
+    if (status === "succeeded") this.succeeded++;
+    else if (status === "failed") this.failed++;
+    else if (status === "deferred") this.#place(index, row, "deferred");
+    else this.#queue(index, row);
+  }
+
+  #release(nowMs: number): void {
+    if (this.earliestDueMs === null || this.earliestDueMs > nowMs) return;
+    for (const index of this.#store.releaseDue(this.step, nowMs)) {
+      if (this.#open.get(index)?.place === "deferred") this.#queue(index, this.history(index));
+    }
+    this.earliestDueMs = this.#store.earliestDue(this.step);
+  }
+
+  #queue(index: number, history: History): void {
+    const place = isSuspect(history) ? "suspect" : "ready";
+    this.#place(index, history, place);
+    (place === "ready" ? this.#ready : this.#suspects).push(index);
+  }
+
+  #nextIndex(): number | undefined {
+    const again = this.#shift(this.#ready, "ready");
+    if (again !== undefined) return again;
+    return this.#cursor < this.total ? this.#cursor++ : undefined;
+  }
+
+  #shift(queue: number[], place: Place): number | undefined {
+    for (let index = queue.shift(); index !== undefined; index = queue.shift()) {
+      if (this.#open.get(index)?.place === place) return index;
+    }
+    return undefined;
+  }
+
+  #place(index: number, { attempts, crashes }: History, place: Place): void {
+    this.#remove(index);
+    this.#open.set(index, { history: { attempts, crashes }, place });
+    if (place === "held") this.held++;
+    if (place === "deferred") this.deferred++;
+  }
+
+  #remove(index: number): void {
+    const place = this.#open.get(index)?.place;
+    if (place === "held") this.held--;
+    if (place === "deferred") this.deferred--;
+    this.#open.delete(index);
+  }
+}

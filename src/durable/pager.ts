@@ -1,0 +1,61 @@
+import { encode } from "../core/codec.ts";
+import { isAsyncIterable, isIterable, notIterable } from "../core/items.ts";
+import type { BaseNode } from "../core/node.ts";
+import type { Store } from "./store.ts";
+import { checkLength } from "./text.ts";
+
+/** A page holds at most this many items, and about this much text. */
+const PAGE_ITEMS = 1000;
+const PAGE_TEXT = 250_000;
+
+/** Stores a step's items in pages as they come, so that no more than one page of them is in memory twice. */
+export class Pager {
+  readonly #store: Store;
+  readonly #step: number;
+  readonly #node: BaseNode;
+  readonly #id: string;
+  #page: string[] = [];
+  #text = 0;
+  #total = 0;
+
+  constructor(store: Store, step: number, node: BaseNode, id: string) {
+    this.#store = store;
+    this.#step = step;
+    this.#node = node;
+    this.#id = id;
+  }
+
+  /** Adds all items of an iterable at once, or of an async iterable as it gives them. */
+  addAll(items: unknown): undefined | Promise<void> {
+    if (items === undefined || items === null) return undefined;
+    if (isIterable(items)) for (const item of items) this.add(item);
+    else if (isAsyncIterable(items)) return this.#addAsync(items);
+    else throw notIterable(items, this.#node);
+    return undefined;
+  }
+
+  add(item: unknown): void {
+    const what = `item ${this.#total} of ${this.#id}`;
+    const text = checkLength(encode(item, what), what);
+    this.#page.push(text);
+    this.#text += text.length;
+    this.#total++;
+    if (this.#page.length >= PAGE_ITEMS || this.#text >= PAGE_TEXT) this.#turn();
+  }
+
+  /** Stores the last page; returns how many items there are. */
+  end(): number {
+    if (this.#page.length > 0) this.#turn();
+    return this.#total;
+  }
+
+  async #addAsync(items: AsyncIterable<unknown>): Promise<void> {
+    for await (const item of items) this.add(item);
+  }
+
+  #turn(): void {
+    this.#store.addPage(this.#step, this.#total - this.#page.length, this.#page);
+    this.#page = [];
+    this.#text = 0;
+  }
+}

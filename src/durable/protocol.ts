@@ -1,0 +1,60 @@
+import type { Outcome } from "./items.ts";
+import type { Entry } from "./ledger.ts";
+
+/** A call to come and pull: all that a queue message or an executor's alarm says. */
+export interface Order {
+  run: string;
+  flow: string;
+  slot: number;
+  wake: number;
+}
+
+/** What the items of one step have in common. */
+export interface StepBrief {
+  step: number;
+  node: string;
+  /** What prep left on the node for exec, encoded. */
+  fields: string | null;
+}
+
+export interface ClaimedItem {
+  step: number;
+  index: number;
+  /** Attempts made so far. */
+  attempts: number;
+  /** Whether a failure is followed by `execFallback`. */
+  isLast: boolean;
+  /** The item, encoded. */
+  item: string;
+}
+
+/** A run's answer to an executor. */
+export interface Reply {
+  fence: number;
+  steps: StepBrief[];
+  items: ClaimedItem[];
+  /** Nothing more is to be claimed, and what is in exec is to be aborted: the run is over, or another has the slot. */
+  isStopped: boolean;
+  /** The slot was given up in the same commit: the executor is done. */
+  isDone: boolean;
+}
+
+export interface Report {
+  slot: number;
+  fence: number;
+  outcomes: Outcome[];
+  /** Whether the executor takes more. */
+  isClaiming: boolean;
+  /** How many items have arrived under this fence: an answer that was lost on the way shows as a difference. */
+  received: number;
+}
+
+/** The two calls an executor makes. Both are safe to repeat. */
+export interface RunPort {
+  /** Nothing is returned where the entry is refused. `shape` is the executor's graph, which must be the run's. */
+  enter(entry: Entry, shape: string): Promise<Reply | null>;
+  report(report: Report): Promise<Reply>;
+}
+
+/** One report or claim carries about this much text, so that it passes through a call between objects (32 MiB). */
+export const MESSAGE_TEXT = 3 * 1024 * 1024;

@@ -1,0 +1,94 @@
+import { BatchFlow, Flow } from "../core/flow.ts";
+import { Graph, type GraphShape } from "../core/graph.ts";
+import { BaseNode, BatchNode, Node, ParallelBatchNode, policyOf } from "../core/node.ts";
+import type { Plan } from "./items.ts";
+
+/** Makes a flow. Called anew in each isolate and for each run, so a node's fields are never shared between runs. */
+export type FlowFactory = () => BaseNode;
+
+/** A flow with what a run of it gives back. */
+export interface FlowEntry {
+  flow: FlowFactory;
+  /** What a completed run shows as its output; the whole of `shared` otherwise. */
+  output?(shared: unknown): unknown;
+}
+
+/** A flow made for one run. */
+export interface Registered {
+  graph: Graph;
+  shape: GraphShape;
+  output: FlowEntry["output"];
+  planOf(node: string): Plan;
+}
+
+const DEFAULT_WIDTH = 16;
+const DEFAULT_PER_EXECUTOR = 6;
+
+/** The flows of a Worker, by name. Checks each once when it is made, so that a mistake shows at start-up. */
+export class Registry {
+  readonly #entries: Map<string, FlowEntry>;
+  readonly #home: Plan["home"];
+
+  constructor(flows: { [name: string]: FlowFactory | FlowEntry }, home: Plan["home"]) {
+    this.#home = home;
+    this.#entries = new Map(
+      Object.entries(flows).map(([name, entry]) => [name, typeof entry === "function" ? { flow: entry } : entry]),
+    );
+    for (const name of this.#entries.keys()) this.make(name);
+  }
+
+  get names(): string[] {
+    return [...this.#entries.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#entries.has(name);
+  }
+
+  make(name: string): Registered {
+    const entry = this.#entries.get(name);
+    if (!entry)
+      throw new Error(`Expected a registered flow, got \`${name}\`; registered are: ${this.names.join(", ")}`);
+    const graph = new Graph(entry.flow());
+    for (const id of graph.ids) checkNode(name, id, graph.node(id));
+    return { graph, shape: graph.shape(), output: entry.output, planOf: (id) => this.#planOf(graph.node(id)) };
+  }
+
+  /** What stands in for a flow that a run was started with and that is registered no more. */
+  missing(): Registered {
+    const graph = new Graph(new BaseNode());
+    return { graph, shape: graph.shape(), output: undefined, planOf: () => this.#planOf(new BaseNode()) };
+  }
+
+  #planOf(node: BaseNode): Plan {
+    const { concurrency, perExecutor, executor } = node["_options"];
+    const isSequential = node instanceof BatchNode;
+    return {
+      home: executor ?? this.#home,
+      width: isSequential ? 1 : (concurrency ?? DEFAULT_WIDTH),
+      perExecutor: perExecutor ?? DEFAULT_PER_EXECUTOR,
+      isSequential,
+      policy: node instanceof Node ? policyOf(node) : { maxRetries: 1, wait: 0, backoff: 1, jitter: 0 },
+    };
+  }
+}
+
+function checkNode(flow: string, id: string, node: BaseNode): void {
+  if (node instanceof BatchFlow) {
+    throw new TypeError(
+      `Expected no batch flow in flow \`${flow}\`, got \`${id}\`: batch flows run in memory only so far`,
+    );
+  }
+  const known = node instanceof Flow ? Flow.prototype : kindOf(node).prototype;
+  if (node._run !== known._run || node["_exec"] !== known["_exec"]) {
+    throw new TypeError(
+      `Expected node \`${id}\` of flow \`${flow}\` to leave _run and _exec alone: a durable run calls prep, exec and post itself`,
+    );
+  }
+}
+
+function kindOf(node: BaseNode): { prototype: BaseNode } {
+  if (node instanceof ParallelBatchNode) return ParallelBatchNode as { prototype: BaseNode };
+  if (node instanceof BatchNode) return BatchNode as { prototype: BaseNode };
+  return node instanceof Node ? (Node as { prototype: BaseNode }) : BaseNode;
+}

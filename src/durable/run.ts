@@ -1,0 +1,348 @@
+import { DurableObject } from "cloudflare:workers";
+import { differences } from "../core/graph.ts";
+import { type Effect, NEW_RUN, type RunError } from "../core/run.ts";
+import { drive, isThenable } from "../core/turn.ts";
+import { type Ending, pull } from "./executor.ts";
+import { type Entry, LEASE_MS, type Wake } from "./ledger.ts";
+import { Live } from "./live.ts";
+import { Pages } from "./pages.ts";
+import type { Order, Reply, Report, RunPort } from "./protocol.ts";
+import type { Registered, Registry } from "./registry.ts";
+import { type HeldItem, Store } from "./store.ts";
+import {
+  type ItemPage,
+  type ItemQuery,
+  listItems,
+  listResults,
+  type ResultPage,
+  type RunView,
+  viewRun,
+} from "./view.ts";
+import { Walk } from "./walk.ts";
+
+/** While anyone is at work the alarm is at most so far away: it is what finds lost executors, and a lost run itself. */
+const HEARTBEAT_MS = 4_000;
+/** A retry nearer than this is met by a timer, the heartbeat behind it; a later one by the alarm alone. */
+const TIMER_MS = 5_000;
+
+export interface StartRequest {
+  id: string;
+  flow: string;
+  /** The flow's input, which becomes `shared`. */
+  input: unknown;
+  /** Of a start with an idempotency key: what a repeated one is compared with. */
+  inputDigest: string | null;
+}
+
+/** `isNew` is false where the run was there already, `isSame` where it was started with this very input. */
+export interface Started {
+  view: RunView;
+  isNew: boolean;
+  isSame: boolean;
+}
+
+/** How wakes leave the object. */
+export interface Wakers {
+  object(order: Order): Promise<unknown>;
+  queue(order: Order): Promise<unknown>;
+}
+
+/**
+ * One run: PocketFlow's event loop made durable. Every entry commits what an event means in one transaction, sets the alarm,
+ * and then performs what follows; whatever is lost on the way is found again from the rows.
+ */
+export class FlowRunObject extends DurableObject {
+  readonly #registry: Registry;
+  readonly #wakers: Wakers;
+  readonly #store: Store;
+  #flow: Registered | undefined;
+  #walk: Walk | undefined;
+  #pages: Pages | undefined;
+  #armedMs = Number.POSITIVE_INFINITY;
+  #timedMs = Number.POSITIVE_INFINITY;
+  #lastTurnMs = Date.now();
+  #onFinish: (() => void)[] = [];
+
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, wakers: Wakers) {
+    super(ctx, env);
+    this.#registry = registry;
+    this.#wakers = wakers;
+    this.#store = new Store(ctx.storage);
+    if (this.#store.exists()) this.#load();
+  }
+
+  /** Starts the run, or finds it started. What is answered is stored. */
+  start({ id, flow, input, inputDigest }: StartRequest): Started {
+    if (this.#walk) {
+      return { view: this.#view(this.#walk), isNew: false, isSame: this.#walk.row.inputDigest === inputDigest };
+    }
+    const { shape } = this.#registry.make(flow);
+    const live = Live.begin(input);
+    this.#store.commit(() => {
+      this.#store.create({ id, flow, shape, inputDigest, createdMs: Date.now(), state: NEW_RUN });
+      this.#store.saveLongText("live", live);
+    });
+    this.#open();
+    this.#rearm();
+    // After the answer: the flow's own hooks may take their time.
+    setTimeout(() => this.#begin(), 0);
+    return { view: this.#view(this.#running), isNew: true, isSame: true };
+  }
+
+  /** Nothing is returned, and nothing written, for a run that was never started. */
+  view(): RunView | null {
+    return this.#walk ? this.#view(this.#walk) : null;
+  }
+
+  /** Resolves with the run once it has finished, or as it is after `waitMs`. */
+  async wait(waitMs: number): Promise<RunView | null> {
+    if (this.#walk && !this.#walk.isFinished) {
+      await new Promise<void>((resolve) => {
+        this.#onFinish.push(resolve);
+        setTimeout(resolve, waitMs);
+      });
+    }
+    return this.view();
+  }
+
+  items(query: ItemQuery): ItemPage | null {
+    return this.#walk ? listItems(this.#walk, this.#store, query) : null;
+  }
+
+  results(node: string | null, step: number | null, from: number): ResultPage | null {
+    return this.#walk ? listResults(this.#walk, this.#store, node, step, from) : null;
+  }
+
+  /** Cancels the run. One that has finished already stays as it is. */
+  cancel(): { view: RunView; isCanceled: boolean } | null {
+    if (!this.#walk) return null;
+    const wasFinished = this.#walk.isFinished;
+    if (!wasFinished) this.#commit((walk) => ({ answer: undefined, effects: walk.apply({ type: "canceled" }) }));
+    return { view: this.#view(this.#walk), isCanceled: !wasFinished };
+  }
+
+  /** An executor answers a wake. */
+  enter(entry: Entry, shape: string): Reply | null {
+    if (this.#walk?.state.status !== "running" || shape !== JSON.stringify(this.#walk.row.shape)) return null;
+    return this.#commit((walk, nowMs) => {
+      const entered = walk.ledger.enter(entry, nowMs);
+      if (!entered) return { answer: null, effects: [] };
+      const effects = walk.react(entered.lost);
+      return {
+        answer: this.#reply({ slot: entry.slot, fence: entered.fence, isClaiming: true, received: 0 }, nowMs),
+        effects,
+      };
+    });
+  }
+
+  /** An executor reports, and gets its next items in the same call. */
+  report({ outcomes, ...from }: Report): Reply {
+    return this.#commit((walk, nowMs) => {
+      const effects = walk.react(walk.ledger.settle(from.slot, from.fence, outcomes, nowMs, Math.random));
+      return { answer: this.#reply(from, nowMs), effects };
+    });
+  }
+
+  /**
+   * The heartbeat. It sets itself again before it does anything, and never throws: the platform gives an alarm up that failed
+   * six times, and this one must never be lost while there is work.
+   */
+  override async alarm(): Promise<void> {
+    this.#armedMs = Number.POSITIVE_INFINITY;
+    if (!this.#walk) return;
+    this.#rearm();
+    try {
+      this.#beat();
+    } catch (error) {
+      console.error({ message: "A heartbeat failed", run: this.#walk.row.id, error: String(error) });
+    }
+  }
+
+  #load(): void {
+    this.#open();
+    this.#store.commit(() => this.#recover(this.#running));
+    this.#rearm();
+    setTimeout(() => this.#resume(), 0);
+  }
+
+  #open(): void {
+    const { flow } = this.#store.run();
+    this.#flow = this.#registry.has(flow) ? this.#registry.make(flow) : this.#registry.missing();
+    this.#walk = new Walk(this.#store, this.#flow, () => Date.now());
+    this.#pages = new Pages(this.#store);
+  }
+
+  #recover(walk: Walk): void {
+    const changes = differences(walk.row.shape, (this.#flow as Registered).shape);
+    if (changes.length > 0) walk.apply({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
+    else if (walk.state.status === "paused") walk.apply({ type: "graph-restored" });
+    if (walk.state.status === "running") walk.recover();
+  }
+
+  #begin(): void {
+    this.#commit((walk) => ({ answer: undefined, effects: walk.apply({ type: "started" }) }));
+  }
+
+  #resume(): void {
+    if (this.#running.state.status === "queued") this.#begin();
+    this.#perform(this.#running.pending());
+    this.#beat(0);
+  }
+
+  /** Finds what was lost or has come due. `patienceMs`: how long a wake may stay unanswered before it is sent again. */
+  #beat(patienceMs = LEASE_MS): void {
+    const wasLate = Date.now() - this.#lastTurnMs > LEASE_MS / 2;
+    this.#commit((walk, nowMs) => {
+      if (walk.state.status !== "running") return { answer: undefined, effects: [] };
+      if (wasLate) walk.ledger.extendLeases(nowMs);
+      const effects = walk.react(walk.ledger.expire(nowMs));
+      this.#send(walk.ledger.wakeAgain(nowMs, patienceMs));
+      return { answer: undefined, effects };
+    });
+  }
+
+  /**
+   * The one way in which anything changes: decide and store in one transaction, then set the alarm, then perform. If the
+   * transaction fails, memory may say more than the rows do, so the object starts anew from them.
+   */
+  #commit<T>(change: (walk: Walk, nowMs: number) => { answer: T; effects: Effect[] }): T {
+    const walk = this.#running;
+    const nowMs = Date.now();
+    this.#lastTurnMs = nowMs;
+    try {
+      const { answer, effects, wakes } = this.#store.commit(() => {
+        const changed = change(walk, nowMs);
+        return { ...changed, wakes: this.#wakesFor(walk, nowMs) };
+      });
+      this.#rearm();
+      this.#send(wakes);
+      this.#perform(effects);
+      return answer;
+    } catch (error) {
+      this.ctx.abort(`A commit of run ${walk.row.id} failed: ${String(error)}`);
+      throw error;
+    }
+  }
+
+  #wakesFor(walk: Walk, nowMs: number): Wake[] {
+    return walk.state.status === "running" ? walk.ledger.wakeForWork(nowMs) : [];
+  }
+
+  #reply({ slot, fence, isClaiming, received }: Omit<Report, "outcomes">, nowMs: number): Reply {
+    const walk = this.#running;
+    const { ledger } = walk;
+    const isCurrent = ledger.isCurrent(slot, fence);
+    const isStopped = !isCurrent || walk.state.status !== "running";
+    const held = isStopped || !isClaiming ? [] : ledger.claim(slot, received, this.#page.meter(), nowMs);
+    const isDone = isCurrent && ledger.isEmpty(slot);
+    if (isDone) ledger.leave(slot);
+    return { fence, isStopped, isDone, ...this.#brief(walk, held) };
+  }
+
+  #brief(walk: Walk, held: HeldItem[]): Pick<Reply, "steps" | "items"> {
+    const steps = [...new Set(held.map((item) => item.step))].flatMap((id) => walk.step(id) ?? []);
+    return {
+      steps: steps.map(({ id, node, fields }) => ({ step: id, node, fields })),
+      items: held.map(({ step, index, attempts }) => {
+        const isLast = walk.ledger.steps.get(step)?.isLastAttempt(index) ?? true;
+        return { step, index, attempts, isLast, item: this.#page.item(step, index) };
+      }),
+    };
+  }
+
+  /** Performs effects; those that suspend go on beside whatever else the object does. */
+  #perform(effects: Effect[]): void {
+    for (const effect of effects) {
+      const turn = drive(this.#turn(effect));
+      if (isThenable(turn)) this.ctx.waitUntil(turn);
+    }
+  }
+
+  /** One turn of a branch: a hook, the transition, the next hook, without a pause where none of them suspends. */
+  *#turn(first: Effect): Generator<unknown, void, unknown> {
+    const ahead = [first];
+    for (let effect = ahead.shift(); effect; effect = ahead.shift()) {
+      if (effect.type === "hook") ahead.push(...(yield* this.#running.perform(effect)));
+      if (effect.type === "finish") this.#announceFinish();
+    }
+    this.#tend();
+  }
+
+  /** Calls executors for new work. */
+  #tend(): void {
+    this.#commit(() => ({ answer: undefined, effects: [] }));
+  }
+
+  #announceFinish(): void {
+    for (const resolve of this.#onFinish.splice(0)) resolve();
+  }
+
+  #send(wakes: Wake[]): void {
+    const { id: run, flow } = this.#running.row;
+    for (const { slot, wake, home } of wakes) {
+      const order = { run, flow, slot, wake };
+      const sent = home === "inline" ? this.#pullInline(order) : this.#wakers[home](order);
+      // A wake that was not sent is sent again by the heartbeat.
+      this.ctx.waitUntil(
+        sent.catch((error) => console.warn({ message: "A wake was not sent", run, slot, error: String(error) })),
+      );
+    }
+  }
+
+  /** A run's sole open item is executed here, by the same loop, with calls that do not leave the object. */
+  #pullInline(order: Order): Promise<Ending> {
+    const port: RunPort = {
+      enter: async (entry, shape) => this.enter(entry, shape),
+      report: async (report) => this.report(report),
+    };
+    const flow = this.#registry.make(order.flow);
+    return pull({ order, flow, delivery: 1, claimMs: Number.POSITIVE_INFINITY, connect: () => port });
+  }
+
+  /** The only place that sets the alarm. Unfinished work always has one; setting it costs a row, so a near one is kept. */
+  #rearm(): void {
+    const nowMs = Date.now();
+    const nextMs = this.#nextWakeMs(nowMs);
+    if (nextMs < this.#armedMs) {
+      this.#armedMs = nextMs;
+      void this.ctx.storage.setAlarm(nextMs);
+    }
+    const dueMs = this.#walk?.ledger.earliestDueMs ?? Number.POSITIVE_INFINITY;
+    if (dueMs < nowMs + TIMER_MS && dueMs < this.#timedMs) {
+      this.#timedMs = dueMs;
+      setTimeout(() => this.#due(), Math.max(0, dueMs - nowMs));
+    }
+  }
+
+  #due(): void {
+    this.#timedMs = Number.POSITIVE_INFINITY;
+    if (this.#walk?.state.status === "running") this.#tend();
+  }
+
+  #nextWakeMs(nowMs: number): number {
+    const walk = this.#walk;
+    if (!walk || walk.isFinished || walk.state.status === "paused") return Number.POSITIVE_INFINITY;
+    const isResting = !walk.ledger.isBusy && !walk.isInHook && walk.counts.pending === 0;
+    const dueMs = isResting ? (walk.ledger.earliestDueMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+    return isResting && dueMs < Number.POSITIVE_INFINITY ? Math.max(dueMs, nowMs) : nowMs + HEARTBEAT_MS;
+  }
+
+  #view(walk: Walk): RunView {
+    return viewRun(walk, this.#store, Date.now());
+  }
+
+  get #running(): Walk {
+    return this.#walk as Walk;
+  }
+
+  get #page(): Pages {
+    return this.#pages as Pages;
+  }
+}
+
+function graphChanged(flow: string, changes: string[]): RunError {
+  const message =
+    `Flow \`${flow}\` has changed since the run began: ${changes.join("; ")}. The run is paused as it was; ` +
+    "it goes on by itself when the flow is as it was at its start.";
+  return { name: "GraphChanged", message, node: null, branch: null, index: null, attempts: null };
+}

@@ -1,0 +1,78 @@
+import { env, exports } from "cloudflare:workers";
+import { routes } from "../http/routes.ts";
+import { consume, ExecutorObject } from "./homes.ts";
+import type { Order } from "./protocol.ts";
+import { type FlowEntry, type FlowFactory, Registry } from "./registry.ts";
+import { FlowRunObject } from "./run.ts";
+
+export interface ServeOptions {
+  /** The flows that can be run, by name. */
+  flows: { [name: string]: FlowFactory | FlowEntry };
+  /** Where batches are executed unless a node says otherwise: in `Executor` objects (the default), or by a queue's consumer. */
+  executor?: "object" | "queue";
+  /** The name of the queue binding through which a consumer is called. Default `EXECUTIONS`. */
+  queue?: string;
+}
+
+type ObjectClass<T> = new (ctx: DurableObjectState, env: Cloudflare.Env) => T;
+
+/** What a Worker exports: `export default app; export const { FlowRun, Executor } = app`. */
+export interface Served {
+  fetch(request: Request, env: Cloudflare.Env, ctx: ExecutionContext): Response | Promise<Response>;
+  queue(batch: MessageBatch): Promise<void>;
+  FlowRun: ObjectClass<FlowRunObject>;
+  Executor: ObjectClass<ExecutorObject>;
+}
+
+/**
+ * Serves flows from a Worker: the HTTP API, the queue consumer, and the Durable Object classes behind them.
+ *
+ * Throws at start-up for a flow that cannot be run durably, naming the flow and the node.
+ *
+ * @example
+ * const app = serve({ flows: { summarize: () => new Flow(new Summaries({ maxRetries: 3, wait: 2 })) } });
+ * export default app;
+ * export const { FlowRun, Executor } = app;
+ */
+export function serve(options: ServeOptions): Served {
+  const { executor = "object", queue = "EXECUTIONS" } = options;
+  const registry = new Registry(options.flows, executor);
+  const runOf = (id: string) => objectOf<FlowRunObject>("FlowRun", id);
+  const wakers = {
+    object: (order: Order) => objectOf<ExecutorObject>("Executor", `${order.run}/${order.slot}`).wake(order),
+    queue: (order: Order) => queueOf(queue).send(order),
+  };
+  const app = routes(registry, runOf);
+  return {
+    fetch: (request, env, ctx) => app.fetch(request, env, ctx),
+    queue: (batch) => consume(batch, registry, runOf),
+    FlowRun: class extends FlowRunObject {
+      constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
+        super(ctx, env, registry, wakers);
+      }
+    },
+    Executor: class extends ExecutorObject {
+      constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
+        super(ctx, env, registry, runOf);
+      }
+    },
+  };
+}
+
+function objectOf<T extends Rpc.DurableObjectBranded>(name: string, id: string): DurableObjectStub<T> {
+  const namespace = (exports as { [name: string]: unknown })[name] as DurableObjectNamespace<T> | undefined;
+  if (namespace?.getByName) return namespace.getByName(id);
+  throw new Error(
+    `Expected the Durable Object class ${name}, which this Worker does not declare. In the Worker: ` +
+      `\`export const { FlowRun, Executor } = app\`. In wrangler.toml:\n\n[exports.${name}]\ntype = "durable-object"\nstorage = "sqlite"\n`,
+  );
+}
+
+function queueOf(binding: string): Queue<Order> {
+  const queue = (env as { [name: string]: unknown })[binding] as Queue<Order> | undefined;
+  if (queue?.send) return queue;
+  throw new Error(
+    `Expected the queue binding ${binding}, which this Worker does not have. In wrangler.toml:\n\n` +
+      `[[queues.producers]]\nbinding = "${binding}"\nqueue = "executions"\n\n[[queues.consumers]]\nqueue = "executions"\nmax_batch_size = 1\n`,
+  );
+}

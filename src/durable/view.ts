@@ -1,0 +1,188 @@
+import { toJson } from "../core/codec.ts";
+import type { RunError, RunStatus } from "../core/run.ts";
+import type { Counts } from "./items.ts";
+import { MESSAGE_TEXT } from "./protocol.ts";
+import type { ItemRow, StepRow, Store } from "./store.ts";
+import type { Walk } from "./walk.ts";
+
+export type ItemStatus = "pending" | "running" | "deferred" | "succeeded" | "failed" | "canceled";
+
+/** A run as clients see it. `output` is JSON text, which may be long. */
+export interface RunView {
+  id: string;
+  flow: string;
+  status: RunStatus | "waiting";
+  createdAt: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+  /** When a waiting run goes on. */
+  resumesAt: string | null;
+  step: { node: string; phase: string } | null;
+  items: Counts & { canceled: number };
+  /** Calls of exec that were handed out: retries and re-executions after a crash are in it. */
+  executions: number;
+  /** Objects or queue slots that executed items of this run. */
+  executors: number;
+  action: string | null;
+  warnings: string[];
+  output: string | null;
+  error: RunError | null;
+}
+
+export interface ItemView {
+  node: string;
+  branch: string;
+  step: number;
+  index: number;
+  status: ItemStatus;
+  attempts: number;
+  startedAt: string | null;
+  finishedAt: string | null;
+  /** JSON text. */
+  result?: string;
+  error?: { name: string; message: string };
+}
+
+export interface ItemQuery {
+  status: ItemStatus | null;
+  node: string | null;
+  limit: number;
+  /** Where to go on: the step and the index of the next item. */
+  from: { step: number; index: number };
+}
+
+export interface ItemPage {
+  items: ItemView[];
+  next: { step: number; index: number } | null;
+}
+
+export interface ResultPage {
+  step: number;
+  /** NDJSON, one line for each terminal item. */
+  lines: string;
+  next: number | null;
+}
+
+/** How many items one look at the rows covers. */
+const WINDOW = 200;
+
+export function viewRun(walk: Walk, store: Store, nowMs: number): RunView {
+  const { row, state, ledger, counts, current } = walk;
+  const resumesMs = waitsUntil(walk, counts, nowMs);
+  return {
+    id: row.id,
+    flow: row.flow,
+    status: resumesMs === null ? state.status : "waiting",
+    createdAt: iso(row.createdMs) as string,
+    startedAt: iso(state.startedMs),
+    finishedAt: iso(state.finishedMs),
+    resumesAt: iso(resumesMs),
+    step: current ? { node: current.node, phase: current.phase } : null,
+    items: counts,
+    executions: ledger.executions,
+    executors: ledger.executors,
+    action: state.action,
+    warnings: state.warnings,
+    output: state.status === "completed" ? toJson(store.longText("output")) : null,
+    error: state.error,
+  };
+}
+
+/** When a run goes on in which nothing can start now; nothing for one at work. */
+function waitsUntil({ state, ledger, isInHook }: Walk, counts: Counts, nowMs: number): number | null {
+  if (state.status !== "running" || isInHook || counts.running + counts.pending > 0) return null;
+  const dueMs = ledger.earliestDueMs;
+  return dueMs !== null && dueMs > nowMs ? dueMs : null;
+}
+
+/** Lists items in the order of steps and indexes, from the query's place on. */
+export function listItems(walk: Walk, store: Store, query: ItemQuery): ItemPage {
+  const items: ItemView[] = [];
+  let text = 0;
+  for (const step of store.stepsWithItems(query.node, query.from.step)) {
+    const first = step.id === query.from.step ? query.from.index : 0;
+    for (const { item, index } of itemsOf(walk, store, step, first, query.status)) {
+      if (items.length === query.limit || text > MESSAGE_TEXT) return { items, next: { step: step.id, index } };
+      items.push(item);
+      text += item.result?.length ?? 0;
+    }
+  }
+  return { items, next: null };
+}
+
+function* itemsOf(walk: Walk, store: Store, step: StepRow, first: number, status: ItemStatus | null) {
+  const held = new Map(
+    [...walk.ledger.heldItems()].filter((item) => item.step === step.id).map((item) => [item.index, item]),
+  );
+  for (let from = first; from < step.total; from += WINDOW) {
+    const to = Math.min(from + WINDOW, step.total);
+    const rows = new Map(store.itemsBetween(step.id, from, to).map((row) => [row.index, row]));
+    for (let index = from; index < to; index++) {
+      const row = rows.get(index);
+      const item = itemView(walk, step, index, row, held.get(index)?.claimedMs);
+      if (status === null || item.status === status) yield { item, index };
+    }
+  }
+}
+
+function itemView(
+  walk: Walk,
+  step: StepRow,
+  index: number,
+  row: ItemRow | undefined,
+  claimedMs: number | undefined,
+): ItemView {
+  const status = statusOf(walk, row, claimedMs !== undefined);
+  const isSettled = status === "succeeded" || status === "failed";
+  return {
+    node: step.node,
+    branch: step.branch,
+    step: step.id,
+    index,
+    status,
+    attempts: row?.attempts ?? 0,
+    startedAt: iso(row?.startedMs ?? claimedMs ?? null),
+    finishedAt: isSettled ? iso(row?.finishedMs ?? null) : null,
+    ...(isSettled ? endOf(row as ItemRow) : {}),
+  };
+}
+
+function statusOf(walk: Walk, row: ItemRow | undefined, isHeld: boolean): ItemStatus {
+  if (row?.status === "succeeded" || row?.status === "failed") return row.status;
+  if (walk.isFinished) return "canceled";
+  if (isHeld) return "running";
+  return row?.status ?? "pending";
+}
+
+function endOf({ status, body }: ItemRow): Pick<ItemView, "result" | "error"> {
+  if (status === "succeeded") return { result: toJson(body as string) };
+  const { name, message } = JSON.parse(body as string) as { name: string; message: string };
+  return { error: { name, message } };
+}
+
+/** The terminal items of a node's latest step, of the latest batch step, or of a step by its number, from `from` on. */
+export function listResults(
+  walk: Walk,
+  store: Store,
+  node: string | null,
+  id: number | null,
+  from: number,
+): ResultPage {
+  const step = id === null ? store.latestStep(node === null ? walk.batchNodes : [node]) : store.step(id);
+  let lines = "";
+  for (const { item, index } of step ? itemsOf(walk, store, step, from, null) : []) {
+    if (lines.length > MESSAGE_TEXT) return { step: step?.id ?? 0, lines, next: index };
+    lines += lineOf(item);
+  }
+  return { step: step?.id ?? 0, lines, next: null };
+}
+
+function lineOf({ index, status, result, error }: ItemView): string {
+  if (status === "succeeded") return `{"index":${index},"status":"succeeded","result":${result}}\n`;
+  if (status === "failed") return `${JSON.stringify({ index, status, error })}\n`;
+  return status === "canceled" ? `${JSON.stringify({ index, status })}\n` : "";
+}
+
+function iso(timeMs: number | null): string | null {
+  return timeMs === null ? null : new Date(timeMs).toISOString();
+}

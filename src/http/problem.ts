@@ -1,0 +1,50 @@
+import { HTTPException } from "hono/http-exception";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+
+const TITLES: { readonly [status: number]: string } = {
+  400: "Bad request",
+  401: "Not authorized",
+  404: "Not found",
+  409: "Not possible now",
+  413: "Body too large",
+  415: "Unsupported media type",
+  422: "Not valid",
+  500: "Internal error",
+  503: "Not available",
+};
+
+/** Where in a body something is wrong: a JSON pointer (RFC 6901) and what was expected there. */
+export interface BodyError {
+  pointer: string;
+  detail: string;
+}
+
+/** An error for the client, as RFC 9457 writes it: what was expected, what came, what to do. */
+export class Problem extends HTTPException {
+  readonly errors: BodyError[] | undefined;
+  constructor(status: ContentfulStatusCode, detail: string, errors?: BodyError[]) {
+    super(status, { message: detail });
+    this.errors = errors;
+  }
+}
+
+export function problemResponse(error: unknown): Response {
+  if (error instanceof Problem) return respond(error.status, error.message, error.errors);
+  if (error instanceof HTTPException)
+    return respond(error.status, error.message, undefined, error.getResponse().headers);
+  console.error({
+    message: "A request failed",
+    error: String(error),
+    stack: error instanceof Error ? error.stack : null,
+  });
+  return respond(500, error instanceof Error ? error.message : String(error));
+}
+
+function respond(status: number, detail: string, errors?: BodyError[], from?: Headers): Response {
+  const title = TITLES[status] ?? "Error";
+  const headers = new Headers({ "content-type": "application/problem+json" });
+  const challenge = from?.get("www-authenticate");
+  if (challenge) headers.set("www-authenticate", challenge);
+  const body = { type: "about:blank", title, status, detail: detail || title, ...(errors ? { errors } : {}) };
+  return new Response(JSON.stringify(body), { status, headers });
+}

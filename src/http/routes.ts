@@ -1,0 +1,134 @@
+import { type Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { sleep } from "../core/attempt.ts";
+import type { Registry } from "../durable/registry.ts";
+import type { FlowRunObject } from "../durable/run.ts";
+import type { ItemView, ResultPage, RunView } from "../durable/view.ts";
+import { VERSION } from "../version.ts";
+import { bearer } from "./auth.ts";
+import { digest, isRunId, keyedRunId, newRunId } from "./ids.ts";
+import { readIdempotencyKey, readInput, readItemQuery, readWaitMs, writeCursor } from "./input.ts";
+import { Problem, problemResponse } from "./problem.ts";
+
+const LARGEST_BODY = 10 * 1024 * 1024;
+const TRIES = 4;
+
+type RunStub = DurableObjectStub<FlowRunObject>;
+
+/** The HTTP API over the flows of a registry. */
+export function routes(registry: Registry, runOf: (id: string) => RunStub) {
+  const runs = new Runs(runOf);
+  const limit = bodyLimit({
+    maxSize: LARGEST_BODY,
+    onError: () => problemResponse(new Problem(413, `Expected a body of at most ${LARGEST_BODY} bytes`)),
+  });
+  return new Hono()
+    .onError((error) => problemResponse(error))
+    .notFound((context) => problemResponse(new Problem(404, `There is no ${context.req.method} ${context.req.path}`)))
+    .get("/health", (context) => context.json({ ok: true, version: VERSION }))
+    .use("*", bearer)
+    .get("/flows", (context) => context.json({ flows: registry.names.map((name) => ({ name })) }))
+    .post("/flows/:flow/runs", limit, (context) => start(context, registry, runs))
+    .get("/runs/:id", async (context) => json(writeRun(await runs.get(context.req.param("id"), (run) => run.view()))))
+    .get("/runs/:id/items", async (context) => {
+      const query = readItemQuery(context);
+      const page = await runs.get(context.req.param("id"), (run) => run.items(query));
+      const cursor = JSON.stringify(writeCursor(page.next));
+      return json(`{"items":[${page.items.map(writeItem).join(",")}],"cursor":${cursor}}`);
+    })
+    .get("/runs/:id/results", (context) => results(context, runs))
+    .post("/runs/:id/cancel", async (context) => {
+      const { view, isCanceled } = await runs.get(context.req.param("id"), (run) => run.cancel());
+      if (!isCanceled) throw new Problem(409, `Expected a run that goes on, got one that is ${view.status}`);
+      return json(writeRun(view), 202);
+    });
+}
+
+/** Calls to runs by id. */
+class Runs {
+  readonly #runOf: (id: string) => RunStub;
+
+  constructor(runOf: (id: string) => RunStub) {
+    this.#runOf = runOf;
+  }
+
+  /** What a call finds in a run; a problem where there is no such run. */
+  async get<T>(id: string, call: (run: RunStub) => Promise<T | null>): Promise<T> {
+    // An id that cannot be one is refused here: an object is not even woken for it.
+    const found = isRunId(id) ? await this.call(id, call) : null;
+    if (found === null) throw new Problem(404, `There is no run ${id.slice(0, 64)}`);
+    return found;
+  }
+
+  /** Calls the run's object, again on a new stub where it was lost: every call to a run is safe to repeat. */
+  async call<T>(id: string, call: (run: RunStub) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await call(this.#runOf(id));
+      } catch (error) {
+        if (tries === TRIES || isFinal(error)) throw error;
+        await sleep(50 * 2 ** tries);
+      }
+    }
+  }
+}
+
+/** The platform asks not to repeat calls to an overloaded object; what our own code threw it would throw again. */
+function isFinal(error: unknown): boolean {
+  const { overloaded, remote } = error as { overloaded?: boolean; remote?: boolean };
+  return overloaded === true || (remote === true && !(error as { durableObjectReset?: boolean }).durableObjectReset);
+}
+
+async function start(context: Context, registry: Registry, runs: Runs): Promise<Response> {
+  const flow = context.req.param("flow") as string;
+  if (!registry.has(flow)) {
+    throw new Problem(404, `There is no flow \`${flow}\`; there are: ${registry.names.join(", ")}`);
+  }
+  const waitMs = readWaitMs(context);
+  const key = readIdempotencyKey(context);
+  const input = await readInput(context);
+  const id = key === undefined ? newRunId() : await keyedRunId(flow, key);
+  const inputDigest = key === undefined ? null : await digest(input);
+  const { view, isNew, isSame } = await runs.call(id, (run) => run.start({ id, flow, input, inputDigest }));
+  if (!isSame) {
+    throw new Problem(
+      422,
+      `Expected the same body as the first start with this Idempotency-Key, got another; its run is ${id}`,
+    );
+  }
+  const latest = waitMs > 0 ? ((await runs.call(id, (run) => run.wait(waitMs))) ?? view) : view;
+  const response = json(writeRun(latest), waitMs > 0 && latest.finishedAt !== null ? 200 : 202);
+  response.headers.set("location", `${context.req.path.replace(/\/flows\/[^/]+\/runs\/?$/, "")}/runs/${id}`);
+  if (key !== undefined && !isNew) response.headers.set("idempotent-replayed", "true");
+  return response;
+}
+
+/** Streams results page by page: neither this Worker nor the run ever holds all of them. */
+async function results(context: Context, runs: Runs): Promise<Response> {
+  const id = context.req.param("id") as string;
+  const node = context.req.query("node") ?? null;
+  let page: ResultPage | null = await runs.get(id, (run) => run.results(node, null, 0));
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { step, lines, next } = page as ResultPage;
+      page = next === null ? null : await runs.get(id, (run) => run.results(null, step, next));
+      if (lines !== "") controller.enqueue(new TextEncoder().encode(lines));
+      if (page === null) controller.close();
+    },
+  });
+  return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
+}
+
+// Results and outputs are JSON text already, so they are put in as they are.
+
+function writeRun({ output, ...view }: RunView): string {
+  return `${JSON.stringify(view).slice(0, -1)},"output":${output ?? "null"}}`;
+}
+
+function writeItem({ result, ...item }: ItemView): string {
+  return result === undefined ? JSON.stringify(item) : `${JSON.stringify(item).slice(0, -1)},"result":${result}}`;
+}
+
+function json(text: string, status = 200): Response {
+  return new Response(text, { status, headers: { "content-type": "application/json" } });
+}
