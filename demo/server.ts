@@ -26,6 +26,7 @@ const START_TIMEOUT_MS = 30_000;
 /** A local server calls nobody, not even to ask for its own updates, and leaves no logs in the user's home. */
 const QUIET = {
   CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  X_LOCAL_OBSERVABILITY: "false",
   WRANGLER_HIDE_BANNER: "true",
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_WRITE_LOGS: "false",

@@ -27,7 +27,7 @@ export class AsyncNode<
   prepAsync(_shared: S): MaybePromise<PrepRes> {
     return undefined as PrepRes;
   }
-  execAsync(_item: Item, _context: ExecContext): MaybePromise<Result> {
+  execAsync(_item: Item, _context?: ExecContext): MaybePromise<Result> {
     return undefined as Result;
   }
   execFallbackAsync(_item: Item, error: Error): MaybePromise<Result> {
@@ -43,7 +43,7 @@ export class AsyncNode<
   override prep(shared: S): MaybePromise<PrepRes> {
     return this.prepAsync(shared);
   }
-  override exec(item: Item, context: ExecContext): MaybePromise<Result> {
+  override exec(item: Item, context?: ExecContext): MaybePromise<Result> {
     return this.execAsync(item, context);
   }
   override execFallback(item: Item, error: Error): MaybePromise<Result> {
@@ -67,7 +67,7 @@ export class AsyncBatchNode<
   prepAsync(_shared: S): MaybePromise<Items<Item>> {
     return undefined as Items<Item>;
   }
-  execAsync(_item: Item, _context: ExecContext): MaybePromise<Result> {
+  execAsync(_item: Item, _context?: ExecContext): MaybePromise<Result> {
     return undefined as Result;
   }
   execFallbackAsync(_item: Item, error: Error): MaybePromise<Result> {
@@ -83,7 +83,7 @@ export class AsyncBatchNode<
   override prep(shared: S): MaybePromise<Items<Item>> {
     return this.prepAsync(shared);
   }
-  override exec(item: Item, context: ExecContext): MaybePromise<Result> {
+  override exec(item: Item, context?: ExecContext): MaybePromise<Result> {
     return this.execAsync(item, context);
   }
   override execFallback(item: Item, error: Error): MaybePromise<Result> {
@@ -107,7 +107,7 @@ export class AsyncParallelBatchNode<
   prepAsync(_shared: S): MaybePromise<Items<Item>> {
     return undefined as Items<Item>;
   }
-  execAsync(_item: Item, _context: ExecContext): MaybePromise<Result> {
+  execAsync(_item: Item, _context?: ExecContext): MaybePromise<Result> {
     return undefined as Result;
   }
   execFallbackAsync(_item: Item, error: Error): MaybePromise<Result> {
@@ -123,7 +123,7 @@ export class AsyncParallelBatchNode<
   override prep(shared: S): MaybePromise<Items<Item>> {
     return this.prepAsync(shared);
   }
-  override exec(item: Item, context: ExecContext): MaybePromise<Result> {
+  override exec(item: Item, context?: ExecContext): MaybePromise<Result> {
     return this.execAsync(item, context);
   }
   override execFallback(item: Item, error: Error): MaybePromise<Result> {

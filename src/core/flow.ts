@@ -37,7 +37,7 @@ export class Flow<S = unknown, P extends NonIterableObject = NonIterableObject, 
   }
 
   /** Gets the last action of the walk as `lastAction`; returned as it is unless overridden. */
-  override post(_shared: S, _prepRes: PrepRes, lastAction: unknown): MaybePromise<PostResult> {
+  override post(_shared: S, _prepRes: PrepRes, lastAction: unknown, _branches?: BranchEnd[]): MaybePromise<PostResult> {
     return lastAction as PostResult;
   }
 

@@ -52,12 +52,15 @@ export class BaseNode<
   }
 
   /** Computes, without `shared`, so that it can be repeated and can run anywhere. Called once per item in a batch. */
-  exec(_item: Item, _context: ExecContext): MaybePromise<Result> {
+  exec(_item: Item, _context?: ExecContext): MaybePromise<Result> {
     return undefined as Result;
   }
 
-  /** Writes to `shared` and returns the action that picks the successor; nothing and `""` mean `"default"`. */
-  post(_shared: S, _prepRes: PrepRes, _execRes: ExecRes): MaybePromise<PostResult> {
+  /**
+   * Writes to `shared` and returns the action that picks the successor; nothing and `""` mean `"default"`. Only a batch flow's
+   * gets `branches`.
+   */
+  post(_shared: S, _prepRes: PrepRes, _execRes: ExecRes, _branches?: BranchEnd[]): MaybePromise<PostResult> {
     return undefined;
   }
 
@@ -191,7 +194,7 @@ export class BatchNode<
   Item = unknown,
   Result = unknown,
 > extends Node<S, P, Items<Item>, Results<Result>, Item, Result> {
-  override _exec(items: unknown): unknown {
+  override _exec(items: unknown): MaybePromise<unknown[]> {
     return drive(inOrder(this as Node, items));
   }
 }
@@ -203,7 +206,7 @@ export class ParallelBatchNode<
   Item = unknown,
   Result = unknown,
 > extends Node<S, P, Items<Item>, Results<Result>, Item, Result> {
-  override _exec(items: unknown): unknown {
+  override _exec(items: unknown): MaybePromise<unknown[]> {
     return drive(atOnce(this as Node, items));
   }
 }
