@@ -97,7 +97,17 @@ export class AsyncBatchNode<
   }
 }
 
-/** `ParallelBatchNode` in the other spelling: many `execAsync` at once. */
+/**
+ * `ParallelBatchNode` in the other spelling: many `execAsync` at once.
+ *
+ * @example
+ * class Summaries extends AsyncParallelBatchNode<{ texts: string[]; summary?: string }> {
+ *   async prepAsync(shared) { return shared.texts; }
+ *   async execAsync(text) { return await callModel(`Summarize: ${text}`); }
+ *   async postAsync(shared, texts, summaries) { shared.summary = summaries.join("\n\n"); }
+ * }
+ * await new AsyncFlow(new Summaries()).runAsync({ texts });
+ */
 export class AsyncParallelBatchNode<
   S = unknown,
   P extends NonIterableObject = NonIterableObject,

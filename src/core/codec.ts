@@ -13,7 +13,7 @@ import { describeType } from "./errors.ts";
  * @example decode(encode({ at: new Date(0) }, "shared")); // { at: Date }
  */
 export function encode(value: unknown, name: string): string {
-  if (isPlain(value, new Set())) return `j${JSON.stringify(value)}`;
+  if (typeof value === "string" || isPlain(value, new Set())) return `j${JSON.stringify(value)}`;
   try {
     return `d${stringify(value, { Error: writeError })}`;
   } catch (error) {

@@ -71,6 +71,13 @@ function* walk<S>(flow: Flow<S>, shared: S, params: NonIterableObject = flow["_p
 /**
  * Runs its sub-flow once for each params that `prep` returns, in order. Params merge over the flow's own; nested batches
  * accumulate, and the inner key wins. `post` gets the list of params, `undefined`, and how each branch ended.
+ *
+ * @example
+ * class EachFile extends BatchFlow<{ files: string[] }> {
+ *   prep(shared) { return shared.files.map((file) => ({ file })); }
+ *   post(shared, paramsList, none, branches) { console.log(branches.map((branch) => branch.result)); }
+ * }
+ * await new EachFile(new Flow(summarizeFile)).run({ files: ["a.txt", "b.txt"] });
  */
 export class BatchFlow<
   S = unknown,

@@ -156,7 +156,18 @@ export function* actionOf(visit: Turn<BranchEnd>): Turn<Action | undefined> {
   return (yield* visit).action;
 }
 
-/** A node whose exec is retried. `new Node(3, 10)` makes three attempts in all, ten seconds apart. */
+/**
+ * A node whose exec is retried. `new Node(3, 10)`, or `new Node({ maxRetries: 3, wait: 10 })`, makes three attempts in all, ten
+ * seconds apart. Throws a RangeError for options that cannot be meant.
+ *
+ * @example
+ * class Answer extends Node<{ question: string; answer?: string }> {
+ *   prep(shared) { return shared.question; }
+ *   exec(question) { return callModel(question); }
+ *   post(shared, question, answer) { shared.answer = answer; }
+ * }
+ * await new Answer(3, 10).run({ question: "Why is the sky blue?" });
+ */
 export class Node<
   S = unknown,
   P extends NonIterableObject = NonIterableObject,
@@ -177,7 +188,7 @@ export class Node<
     this.wait = options.wait ?? 0;
   }
 
-  /** What to do when the last attempt failed: the returned value becomes the result. */
+  /** What to do once no attempt is left: the returned value becomes the item's result. Rethrows `error` unless overridden. */
   execFallback(_item: Item, error: Error): MaybePromise<Result> {
     throw error;
   }
@@ -187,7 +198,10 @@ export class Node<
   }
 }
 
-/** A node whose exec runs once per item, one after the other, in order. */
+/**
+ * A node whose exec runs once per item that `prep` returns, one after the other. The first item that fails for good stops the
+ * batch; otherwise `post` gets the list of results.
+ */
 export class BatchNode<
   S = unknown,
   P extends NonIterableObject = NonIterableObject,
@@ -199,7 +213,18 @@ export class BatchNode<
   }
 }
 
-/** A node whose exec runs once per item, all at once or at most `concurrency` at a time; results keep the items' order. */
+/**
+ * As `BatchNode`, with all items in exec at once, or at most `concurrency` of them. Results keep the items' order. The first
+ * failure in time is the run's error; what is under way then goes on, and what has not started never starts.
+ *
+ * @example
+ * class Summaries extends ParallelBatchNode<{ texts: string[]; summary?: string }> {
+ *   prep(shared) { return shared.texts; }
+ *   exec(text) { return callModel(`Summarize: ${text}`); }
+ *   post(shared, texts, summaries) { shared.summary = summaries.join("\n\n"); }
+ * }
+ * await new Flow(new Summaries({ maxRetries: 3, wait: 2, concurrency: 10 })).run({ texts });
+ */
 export class ParallelBatchNode<
   S = unknown,
   P extends NonIterableObject = NonIterableObject,

@@ -31,6 +31,12 @@ export interface Counts {
 
 type Place = "ready" | "suspect" | "deferred" | "held";
 
+interface OpenItem {
+  history: History;
+  place: Place;
+  held: HeldItem | null;
+}
+
 const UNTRIED: History = { attempts: 0, crashes: 0 };
 
 /**
@@ -48,7 +54,7 @@ export class StepItems {
   /** When the first deferred item is due. */
   earliestDueMs: number | null = null;
   readonly #store: Store;
-  readonly #open = new Map<number, { history: History; place: Place }>();
+  readonly #open = new Map<number, OpenItem>();
   // Queues of indexes. An entry whose item has meanwhile another place is skipped when it is met.
   #ready: number[] = [];
   #suspects: number[] = [];
@@ -66,9 +72,9 @@ export class StepItems {
     const held = new Map<number, HeldItem>();
     for (const item of given) if ((held.get(item.index)?.attempts ?? -1) < item.attempts) held.set(item.index, item);
     for (const row of this.#store.itemStates(this.step)) this.#restoreItem(row, held);
-    for (const { index } of held.values()) {
-      this.#cursor = Math.max(this.#cursor, index + 1);
-      this.#place(index, this.history(index), "held");
+    for (const item of held.values()) {
+      this.#cursor = Math.max(this.#cursor, item.index + 1);
+      this.#hold(item);
     }
     this.earliestDueMs = this.#store.earliestDue(this.step);
     return [...held.values()];
@@ -107,11 +113,10 @@ export class StepItems {
     return Math.max(0, Math.min(free, this.total - this.#cursor + this.#ready.length));
   }
 
-  /** The index of an item that begins now, if one may. */
-  take(nowMs: number): number | undefined {
+  /** An item that begins now in `slot`, if one may. */
+  take(slot: number, nowMs: number): HeldItem | undefined {
     const index = this.startable(nowMs) > 0 ? this.#nextIndex() : undefined;
-    if (index !== undefined) this.#place(index, this.history(index), "held");
-    return index;
+    return index === undefined ? undefined : this.#claim(slot, index, nowMs);
   }
 
   get hasSuspect(): boolean {
@@ -119,25 +124,29 @@ export class StepItems {
   }
 
   /** A suspect to be claimed alone. */
-  takeSuspect(): number | undefined {
+  takeSuspect(slot: number, nowMs: number): HeldItem | undefined {
     const index = this.#shift(this.#suspects, "suspect");
-    if (index !== undefined) this.#place(index, this.history(index), "held");
-    return index;
+    return index === undefined ? undefined : this.#claim(slot, index, nowMs);
+  }
+
+  /** What is held of an item, if it is in exec. */
+  heldItem(index: number): HeldItem | null {
+    return this.#open.get(index)?.held ?? null;
   }
 
   /** What an outcome makes of its item: the row to be saved. Nothing if the item is settled already. */
-  settle(outcome: Outcome, startedMs: number | null, nowMs: number, random: number): ItemRow | undefined {
+  settle(outcome: Outcome, nowMs: number, random: number): ItemRow | undefined {
     if (!this.isOpen(outcome.index)) return undefined;
     const before = this.history(outcome.index);
-    const times = { startedMs, finishedMs: nowMs };
+    const times = { startedMs: this.heldItem(outcome.index)?.claimedMs ?? null, finishedMs: nowMs };
     if (outcome.ok) return this.#succeed(outcome.index, before, outcome.body, times);
     const verdict = afterFailure(before, outcome.failure, this.plan.policy, nowMs, random);
     return this.#judge(outcome.index, verdict, times);
   }
 
   /** The item's executor was lost: the row to be saved. */
-  crash(index: number, startedMs: number, nowMs: number): ItemRow {
-    return this.#judge(index, afterCrash(this.history(index), nowMs), { startedMs, finishedMs: nowMs });
+  crash({ index, claimedMs }: HeldItem, nowMs: number): ItemRow {
+    return this.#judge(index, afterCrash(this.history(index), nowMs), { startedMs: claimedMs, finishedMs: nowMs });
   }
 
   #succeed(index: number, before: History, body: string, times: Pick<ItemRow, "startedMs" | "finishedMs">): ItemRow {
@@ -212,10 +221,22 @@ export class StepItems {
     return undefined;
   }
 
-  #place(index: number, { attempts, crashes }: History, place: Place): void {
+  #claim(slot: number, index: number, nowMs: number): HeldItem {
+    const item = { slot, step: this.step, index, attempts: this.history(index).attempts, claimedMs: nowMs };
+    this.#hold(item);
+    return item;
+  }
+
+  #hold(item: HeldItem): void {
+    const history = this.history(item.index);
+    this.#remove(item.index);
+    this.#open.set(item.index, { history, place: "held", held: item });
+    this.held++;
+  }
+
+  #place(index: number, { attempts, crashes }: History, place: Exclude<Place, "held">): void {
     this.#remove(index);
-    this.#open.set(index, { history: { attempts, crashes }, place });
-    if (place === "held") this.held++;
+    this.#open.set(index, { history: { attempts, crashes }, place, held: null });
     if (place === "deferred") this.deferred++;
   }
 

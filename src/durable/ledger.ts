@@ -54,17 +54,17 @@ export class Ledger {
 
   restore(steps: StepItems[], nowMs: number): void {
     for (const row of this.#store.slots()) this.#slots.set(row.id, { ...row, leaseMs: nowMs + GRACE_MS });
-    const given = [...this.#slots.values()].flatMap((slot) => slot.held);
+    const given = [...this.heldItems()];
     const held = new Set<HeldItem>();
     for (const step of steps) {
       this.steps.set(step.step, step);
       for (const item of step.restore(given.filter((item) => item.step === step.step))) held.add(item);
     }
-    for (const slot of this.#slots.values()) slot.held = slot.held.filter((item) => held.has(item));
+    for (const slot of this.#slots.values()) slot.held = slot.held.intersection(held);
   }
 
   get held(): number {
-    return this.#sum((slot) => slot.held.length);
+    return this.#sum((slot) => slot.held.size);
   }
 
   /** Calls of exec that were handed out, ever. */
@@ -141,13 +141,17 @@ export class Ledger {
     const slot = this.#slots.get(id);
     const isCurrent = this.isCurrent(id, fence);
     if (slot && isCurrent) slot.leaseMs = nowMs + LEASE_MS;
-    const rows = outcomes.flatMap((outcome) => {
-      const held = isCurrent ? slot?.held.find((item) => isSame(item, outcome)) : undefined;
-      if (!held && !outcome.ok) return [];
-      const row = this.steps.get(outcome.step)?.settle(outcome, held?.claimedMs ?? null, nowMs, random());
-      return row ? [row] : [];
-    });
-    this.#drop(rows);
+    const rows: ItemRow[] = [];
+    for (const outcome of outcomes) {
+      const step = this.steps.get(outcome.step);
+      const held = step?.heldItem(outcome.index) ?? null;
+      const isHolder = isCurrent && held?.slot === id && held.attempts === outcome.attempts;
+      const row = isHolder || outcome.ok ? step?.settle(outcome, nowMs, random()) : undefined;
+      if (!row) continue;
+      rows.push(row);
+      // An item that has an outcome is held by nobody any more, whoever brought it.
+      if (held) this.#slots.get(held.slot)?.held.delete(held);
+    }
     return this.#settled(rows);
   }
 
@@ -158,21 +162,21 @@ export class Ledger {
    */
   claim(id: number, received: number, isFull: (item: HeldItem) => boolean, nowMs: number): HeldItem[] {
     const slot = this.#slots.get(id) as Slot;
-    const missed = slot.given > received ? slot.held.slice(received - slot.given) : [];
+    const missed = slot.given > received ? [...slot.held].slice(received - slot.given) : [];
     if (missed.some(isFull) || this.#hasLoneSuspect()) return missed;
     const claimed = this.#take(slot, isFull, nowMs);
-    if (claimed.length === 0 && this.held === 0) claimed.push(...this.#takeSuspect(nowMs));
+    if (claimed.length === 0 && this.held === 0) claimed.push(...this.#takeSuspect(id, nowMs));
     if (claimed.length > 0) {
-      const { held, given, claimed: before } = slot;
+      for (const item of claimed) slot.held.add(item);
       const count = claimed.length;
-      this.#save(slot, { held: [...held, ...claimed], given: given + count, claimed: before + count });
+      this.#save(slot, { given: slot.given + count, claimed: slot.claimed + count });
     }
     return [...missed, ...claimed];
   }
 
   /** Whether the slot holds nothing: its executor may leave. */
   isEmpty(id: number): boolean {
-    return this.#slots.get(id)?.held.length === 0;
+    return this.#slots.get(id)?.held.size === 0;
   }
 
   leave(id: number): void {
@@ -209,8 +213,8 @@ export class Ledger {
   }
 
   #lose(slot: Slot, nowMs: number): Settled {
-    const rows = slot.held.flatMap((item) => this.steps.get(item.step)?.crash(item.index, item.claimedMs, nowMs) ?? []);
-    slot.held = [];
+    const rows = [...slot.held].flatMap((item) => this.steps.get(item.step)?.crash(item, nowMs) ?? []);
+    slot.held.clear();
     return this.#settled(rows);
   }
 
@@ -228,23 +232,13 @@ export class Ledger {
     };
   }
 
-  /** Items that have an outcome are held by nobody any more, whoever brought it. */
-  #drop(rows: ItemRow[]): void {
-    if (rows.length === 0) return;
-    const settled = new Set(rows.map((row) => `${row.step}/${row.index}`));
-    for (const slot of this.#slots.values()) {
-      slot.held = slot.held.filter((item) => !settled.has(`${item.step}/${item.index}`));
-    }
-  }
-
   #take(slot: Slot, isFull: (item: HeldItem) => boolean, nowMs: number): HeldItem[] {
     const taken: HeldItem[] = [];
     for (const step of this.steps.values()) {
       if (slot.home !== "inline" && step.plan.home !== slot.home) continue;
-      while (slot.held.length + taken.length < step.plan.perExecutor) {
-        const index = step.take(nowMs);
-        if (index === undefined) break;
-        const item = heldItem(step, index, nowMs);
+      while (slot.held.size + taken.length < step.plan.perExecutor) {
+        const item = step.take(slot.id, nowMs);
+        if (item === undefined) break;
         taken.push(item);
         if (isFull(item)) return taken;
       }
@@ -252,15 +246,17 @@ export class Ledger {
     return taken;
   }
 
-  #takeSuspect(nowMs: number): HeldItem[] {
+  #takeSuspect(slot: number, nowMs: number): HeldItem[] {
     for (const step of this.steps.values()) {
-      const index = step.takeSuspect();
-      if (index !== undefined) return [heldItem(step, index, nowMs)];
+      const item = step.takeSuspect(slot, nowMs);
+      if (item) return [item];
     }
     return [];
   }
 
+  /** Whether a suspect is in exec: then it is the only item that is. */
   #hasLoneSuspect(): boolean {
+    if (this.held !== 1) return false;
     for (const item of this.heldItems()) if (this.steps.get(item.step)?.isSuspect(item.index)) return true;
     return false;
   }
@@ -294,7 +290,17 @@ export class Ledger {
 
   #idleSlot(home: Home): Slot {
     for (const slot of this.#slots.values()) if (slot.home === home && slot.state === "idle") return slot;
-    const fresh = { wake: 0, delivery: 0, entry: "", fence: 0, given: 0, wokenMs: 0, leaseMs: 0, claimed: 0, held: [] };
+    const fresh = {
+      wake: 0,
+      delivery: 0,
+      entry: "",
+      fence: 0,
+      given: 0,
+      wokenMs: 0,
+      leaseMs: 0,
+      claimed: 0,
+      held: new Set<HeldItem>(),
+    };
     const slot: Slot = { ...fresh, id: this.#slots.size, home, state: "idle" };
     this.#slots.set(slot.id, slot);
     return slot;
@@ -309,12 +315,4 @@ export class Ledger {
     for (const slot of this.#slots.values()) sum += measure(slot);
     return sum;
   }
-}
-
-function isSame(held: HeldItem, outcome: Outcome): boolean {
-  return held.step === outcome.step && held.index === outcome.index && held.attempts === outcome.attempts;
-}
-
-function heldItem(step: StepItems, index: number, claimedMs: number): HeldItem {
-  return { step: step.step, index, attempts: step.history(index).attempts, claimedMs };
 }

@@ -34,6 +34,7 @@ export interface ItemRow {
 
 /** An item as a slot was given it. */
 export interface HeldItem {
+  slot: number;
   step: number;
   index: number;
   attempts: number;
@@ -53,8 +54,14 @@ export interface SlotRow {
   given: number;
   wokenMs: number;
   claimed: number;
-  held: HeldItem[];
+  /** In the order in which they were given. */
+  held: Set<HeldItem>;
 }
+
+const INSERT_ITEMS =
+  "insert or replace into item (step, idx, status, attempts, crashes, due_ms, started_ms, finished_ms, body) values";
+const ROWS_PER_INSERT = 11;
+const INSERT_VALUES = Array<string>(ROWS_PER_INSERT).fill("(?, ?, ?, ?, ?, ?, ?, ?, ?)");
 
 /** All SQL of a run. Verbs, named for what happened; no decisions. */
 export class Store {
@@ -189,16 +196,13 @@ export class Store {
     return { first, items: JSON.parse(body || this.longText(`page/${step}/${first}`)) };
   }
 
-  /** Writes what reports and crashes made of items, one statement however many. */
+  /** Writes what reports and crashes made of items, as many to a statement as the platform's 100 parameters allow. */
   saveItems(items: ItemRow[]): void {
-    if (items.length === 0) return;
-    const rows = items.map((item) => [...columnsOf(item), this.#bodyOf(item)]);
-    this.#sql.exec(
-      `insert or replace into item (step, idx, status, attempts, crashes, due_ms, started_ms, finished_ms, body)
-       select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
-       from json_each(?)`,
-      JSON.stringify(rows),
-    );
+    for (let from = 0; from < items.length; from += ROWS_PER_INSERT) {
+      const some = items.slice(from, from + ROWS_PER_INSERT);
+      const values = INSERT_VALUES.slice(0, some.length).join();
+      this.#sql.exec(`${INSERT_ITEMS} ${values}`, ...some.flatMap((item) => [...columnsOf(item), this.#bodyOf(item)]));
+    }
   }
 
   /** What is known of a step's items, without their bodies, in order. */
@@ -265,7 +269,7 @@ export class Store {
       .toArray()
       .map(
         ({ woken_ms: wokenMs, held, ...row }) =>
-          ({ ...row, wokenMs, held: readHeld(String(held)) }) as unknown as SlotRow,
+          ({ ...row, wokenMs, held: readHeld(Number(row.id), String(held)) }) as unknown as SlotRow,
       );
   }
 
@@ -283,7 +287,7 @@ export class Store {
       slot.given,
       slot.wokenMs,
       slot.claimed,
-      JSON.stringify(slot.held.map((item) => [item.step, item.index, item.attempts, item.claimedMs])),
+      JSON.stringify(Array.from(slot.held, (item) => [item.step, item.index, item.attempts, item.claimedMs])),
     );
   }
 
@@ -335,7 +339,7 @@ function itemOf(step: number, row: { [key: string]: SqlStorageValue }): Omit<Ite
   return { step, index: idx, status, attempts, crashes, dueMs, startedMs, finishedMs } as Omit<ItemRow, "body">;
 }
 
-function readHeld(held: string): HeldItem[] {
+function readHeld(slot: number, held: string): Set<HeldItem> {
   const rows = JSON.parse(held) as [number, number, number, number][];
-  return rows.map(([step, index, attempts, claimedMs]) => ({ step, index, attempts, claimedMs }));
+  return new Set(rows.map(([step, index, attempts, claimedMs]) => ({ slot, step, index, attempts, claimedMs })));
 }
