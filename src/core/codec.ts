@@ -6,19 +6,22 @@ import { describeType } from "./errors.ts";
 
 /**
  * Writes a value as text: everything JSON can say, and Date, Map, Set, BigInt, typed arrays, URL, Error, `undefined`, cycles and
- * shared references. `name` is what the value is called in errors.
+ * shared references. `name` is what the value is
+ * called in errors.
  *
  * Throws a `TypeError` that gives the path of what cannot be kept: functions, promises, class instances, symbols.
  *
  * @example decode(encode({ at: new Date(0) }, "shared")); // { at: Date }
  */
-export function encode(value: unknown, name: string): string {
+export function encode(value: unknown, name: string | (() => string)): string {
   if (typeof value === "string" || isPlain(value, new Set())) return `j${JSON.stringify(value)}`;
   try {
     return `d${stringify(value, { Error: writeError })}`;
   } catch (error) {
     if (!(error instanceof DevalueError)) throw error;
-    throw new TypeError(`Expected a value that can be stored, got ${describe(error.value)} at ${name}${error.path}`);
+    throw new TypeError(
+      `Expected a value that can be stored, got ${describe(error.value)} at ${typeof name === "string" ? name : name()}${error.path}`,
+    );
   }
 }
 

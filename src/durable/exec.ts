@@ -12,46 +12,45 @@ const DEFAULT_TIMEOUT_SEC = 300;
  * One call of exec, its outcome as data. After the last attempt, or an error that no retry can mend, `execFallback` has the
  * word; what it throws is final.
  */
-export async function execItem(node: BaseNode, id: string, claimed: ClaimedItem, attempt: Attempt): Promise<Outcome> {
+export async function execItem(self: BaseNode, claimed: ClaimedItem, attempt: Attempt): Promise<Outcome> {
   const { step, index, attempts, isLast } = claimed;
-  const self = viewOf(node, id, attempts);
   const item = decode(claimed.item);
-  const what = `the result of item ${index} of ${id}`;
   try {
-    const result = await callExec(self, item, attempt, node["_options"].timeout ?? DEFAULT_TIMEOUT_SEC);
-    return { step, index, attempts, ...stored(result, what) };
+    const result = await callExec(self, item, attempt, self["_options"].timeout ?? DEFAULT_TIMEOUT_SEC);
+    return { step, index, attempts, ...stored(result, self, index) };
   } catch (error) {
     const failure = toFailure(error);
     if (!isLast && failure.retryable !== false) return { step, index, attempts, ok: false, failure };
-    return { step, index, attempts, ...(await fallback(self, item, error, what)) };
+    return { step, index, attempts, ...(await fallback(self, item, error, index)) };
   }
 }
 
 type Result = { ok: true; body: string } | { ok: false; failure: Failure };
 
-async function fallback(self: BaseNode, item: unknown, error: unknown, what: string): Promise<Result> {
+async function fallback(self: BaseNode, item: unknown, error: unknown, index: number): Promise<Result> {
   try {
     if (!(self instanceof Node)) throw error;
-    return stored(await self.execFallback(item, error as Error), what);
+    return stored(await self.execFallback(item, error as Error), self, index);
   } catch (thrown) {
     return { ok: false, failure: { ...toFailure(thrown), retryable: false } };
   }
 }
 
 /** A result that cannot be stored is final: calling exec again would not change what it returns. */
-function stored(result: unknown, what: string): Result {
+function stored(result: unknown, self: BaseNode, index: number): Result {
   try {
-    return { ok: true, body: checkLength(encode(result, what), what) };
+    const name = () => `the result of item ${index} of ${self.constructor.name}`;
+    return { ok: true, body: checkLength(encode(result, name), name) };
   } catch (error) {
     return { ok: false, failure: { ...toFailure(error), retryable: false } };
   }
 }
 
 /**
- * The node as one exec sees it: with its own `currentRetry`, and closed to writes. Items run apart from each other, perhaps in
+ * The node as exec sees it after so many attempts: with its own `currentRetry`, and closed to writes. Items run apart from each other, perhaps in
  * another isolate, so a field set here would be lost without a word.
  */
-function viewOf(node: BaseNode, id: string, attempts: number): BaseNode {
+export function viewOf(node: BaseNode, id: string, attempts: number): BaseNode {
   return new Proxy(node, {
     get: (target, key, view) => (key === "currentRetry" ? attempts : Reflect.get(target, key, view)),
     set: (_, key) => {

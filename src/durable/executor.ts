@@ -1,7 +1,7 @@
 import { Attempt, sleep } from "../core/attempt.ts";
 import { decode } from "../core/codec.ts";
 import type { BaseNode } from "../core/node.ts";
-import { execItem } from "./exec.ts";
+import { execItem, viewOf } from "./exec.ts";
 import type { Outcome } from "./items.ts";
 import { RENEWAL_MS } from "./ledger.ts";
 import {
@@ -52,7 +52,8 @@ export async function pull(slice: Slice): Promise<Ending> {
 class Puller {
   readonly #slice: Slice;
   readonly #startedMs = Date.now();
-  readonly #nodes = new Map<number, { id: string; node: BaseNode }>();
+  /** Each step's node, as exec sees it after so many attempts. */
+  readonly #nodes = new Map<number, (attempts: number) => BaseNode>();
   readonly #inExec = new Map<string, Attempt>();
   #finished: Outcome[] = [];
   #received = 0;
@@ -95,11 +96,11 @@ class Puller {
   }
 
   async #execute(claimed: ClaimedItem): Promise<void> {
-    const { id, node } = this.#nodes.get(claimed.step) as { id: string; node: BaseNode };
+    const self = (this.#nodes.get(claimed.step) as (attempts: number) => BaseNode)(claimed.attempts);
     const { step, index, attempts } = claimed;
     const attempt = new Attempt(`${this.#slice.order.run}/${step}/${index}/${attempts + 1}`, attempts + 1);
     this.#inExec.set(keyOf(claimed), attempt);
-    const outcome = await execItem(node, id, claimed, attempt);
+    const outcome = await execItem(self, claimed, attempt);
     this.#inExec.delete(keyOf(claimed));
     this.#finished.push(outcome);
     this.#announce();
@@ -152,10 +153,14 @@ class Puller {
     }
   }
 
-  #node({ node: id, fields }: StepBrief): { id: string; node: BaseNode } {
+  #node({ node: id, fields }: StepBrief): (attempts: number) => BaseNode {
     const node = this.#slice.flow.graph.node(id).clone();
     if (fields !== null) Object.assign(node, decode(fields));
-    return { id, node };
+    const views: BaseNode[] = [];
+    return (attempts) => {
+      views[attempts] ??= viewOf(node, id, attempts);
+      return views[attempts];
+    };
   }
 }
 

@@ -1,3 +1,4 @@
+import { AsyncBatchNode, AsyncFlow, AsyncNode, AsyncParallelBatchNode } from "../core/async.ts";
 import { BatchFlow, Flow } from "../core/flow.ts";
 import { Graph, type GraphShape } from "../core/graph.ts";
 import { BaseNode, BatchNode, Node, ParallelBatchNode, policyOf } from "../core/node.ts";
@@ -21,6 +22,18 @@ export interface Registered {
   planOf(node: string): Plan;
 }
 
+/** The classes a node may be of, the more special first. */
+const CLASSES = [
+  AsyncParallelBatchNode,
+  AsyncBatchNode,
+  AsyncNode,
+  AsyncFlow,
+  ParallelBatchNode,
+  BatchNode,
+  Node,
+  Flow,
+  BaseNode,
+];
 const DEFAULT_WIDTH = 16;
 const DEFAULT_PER_EXECUTOR = 6;
 
@@ -73,22 +86,20 @@ export class Registry {
   }
 }
 
+/** What a durable run does itself: a node's own version of these would be passed over without a word. */
+const ENGINE = ["_run", "_exec", "_orchestrate", "getNextNode", "clone", "run"] as const;
+
 function checkNode(flow: string, id: string, node: BaseNode): void {
   if (node instanceof BatchFlow) {
     throw new TypeError(
       `Expected no batch flow in flow \`${flow}\`, got \`${id}\`: batch flows run in memory only so far`,
     );
   }
-  const known = node instanceof Flow ? Flow.prototype : kindOf(node).prototype;
-  if (node._run !== known._run || node["_exec"] !== known["_exec"]) {
+  const plain = CLASSES.find((known) => node instanceof known)?.prototype as { [method: string]: unknown } | undefined;
+  const own = ENGINE.find((method) => plain && (node as unknown as typeof plain)[method] !== plain[method]);
+  if (own) {
     throw new TypeError(
-      `Expected node \`${id}\` of flow \`${flow}\` to leave _run and _exec alone: a durable run calls prep, exec and post itself`,
+      `Expected node \`${id}\` of flow \`${flow}\` to leave ${own} alone: a durable run calls prep, exec and post itself`,
     );
   }
-}
-
-function kindOf(node: BaseNode): { prototype: BaseNode } {
-  if (node instanceof ParallelBatchNode) return ParallelBatchNode as { prototype: BaseNode };
-  if (node instanceof BatchNode) return BatchNode as { prototype: BaseNode };
-  return node instanceof Node ? (Node as { prototype: BaseNode }) : BaseNode;
 }

@@ -22,11 +22,11 @@ function isHighSurrogate(unit: number): boolean {
 }
 
 /** Throws if a value's text is longer than a run keeps. `what` names it. */
-export function checkLength(text: string, what: string): string {
+export function checkLength(text: string, what: string | (() => string)): string {
   if (text.length <= VALUE_LIMIT) return text;
   const size = (text.length / (1024 * 1024)).toFixed(1);
   throw new RangeError(
-    `Expected ${what} to be at most ${VALUE_LIMIT / (1024 * 1024)} Mi characters when stored, got ${size} Mi: ` +
+    `Expected ${typeof what === "string" ? what : what()} to be at most ${VALUE_LIMIT / (1024 * 1024)} Mi characters when stored, got ${size} Mi: ` +
       "keep large data in a bucket and its key here",
   );
 }
