@@ -63,7 +63,7 @@ async function setStage(executor: ExecutorKind): Promise<Stage> {
       host: "127.0.0.1",
       port,
       vars: { POCKETFLARE_OPEN: "true", LLM_BASE_URL: vendor, EXECUTOR: executor },
-      args: ["--persist-to", join(folder, "state"), "--env-file", envFile],
+      args: ["--env", "local", "--persist-to", join(folder, "state"), "--env-file", envFile],
       env: { WRANGLER_REGISTRY_PATH: join(folder, "registry") },
     });
   return { vendor, start: () => timed(start, folder) };

@@ -21,7 +21,7 @@ async function main({ ip, port, rest }: Args): Promise<void> {
     host: ip,
     port,
     vars: { POCKETFLARE_OPEN: "true" },
-    args: rest,
+    args: ["--env", "local", ...rest],
     loud: true,
   });
   server.child.once("exit", (code) => process.exit(code ?? 1));
