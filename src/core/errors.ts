@@ -42,13 +42,16 @@ export interface Failure {
 }
 
 /** Whatever was thrown, as data. Known by its fields, not by its class: an error may come from another isolate or realm. */
+/** A vendor may put a whole page into an error: so much of it is kept. */
+const LONGEST_MESSAGE = 10_000;
+
 export function toFailure(thrown: unknown): Failure {
   if (!isErrorLike(thrown)) return { name: "Error", message: `exec threw ${describe(thrown)}` };
   const { name, message, stack, retryable, retryAfterMs, status } = thrown;
   return {
     name: typeof name === "string" ? name : "Error",
-    message,
-    ...(typeof stack === "string" ? { stack } : {}),
+    message: message.slice(0, LONGEST_MESSAGE),
+    ...(typeof stack === "string" ? { stack: stack.slice(0, LONGEST_MESSAGE) } : {}),
     ...(retryable === false ? { retryable } : {}),
     ...(isCount(retryAfterMs) ? { retryAfterMs } : {}),
     ...(isCount(status) ? { status } : {}),

@@ -54,7 +54,7 @@ class Puller {
   readonly #startedMs = Date.now();
   /** Each step's node, as exec sees it after so many attempts. */
   readonly #nodes = new Map<number, (attempts: number) => BaseNode>();
-  readonly #inExec = new Map<string, Attempt>();
+  readonly #inExec = new Map<number, Attempt>();
   #finished: Outcome[] = [];
   #received = 0;
   #isStopped = false;
@@ -164,6 +164,7 @@ class Puller {
   }
 }
 
-function keyOf({ step, index, attempts }: ClaimedItem): string {
-  return `${step}/${index}/${attempts}`;
+/** One number for an item of a run: a step has fewer than 2^32 items. */
+function keyOf({ step, index }: ClaimedItem): number {
+  return step * 2 ** 32 + index;
 }

@@ -37,6 +37,7 @@ export class ExecutorObject extends DurableObject {
   override async alarm(): Promise<void> {
     const order = this.ctx.storage.kv.get<Order>("order");
     if (!order) return;
+    if (!this.#registry.has(order.flow)) return this.ctx.storage.deleteAll();
     const flow = this.#registry.make(order.flow);
     const connect = () => this.#connect(order.run);
     const ending = await pull({ order, flow, delivery: 1, claimMs: OBJECT_CLAIM_MS, connect });

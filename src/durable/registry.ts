@@ -20,6 +20,8 @@ export interface Registered {
   shape: GraphShape;
   output: FlowEntry["output"];
   planOf(node: string): Plan;
+  /** Why the flow cannot be made any more. */
+  trouble?: string;
 }
 
 /** The classes a node may be of, the more special first. */
@@ -67,10 +69,15 @@ export class Registry {
     return { graph, shape: graph.shape(), output: entry.output, planOf: (id) => this.#planOf(graph.node(id)) };
   }
 
-  /** What stands in for a flow that a run was started with and that is registered no more. */
-  missing(): Registered {
-    const graph = new Graph(new BaseNode());
-    return { graph, shape: graph.shape(), output: undefined, planOf: () => this.#planOf(new BaseNode()) };
+  /** The flow that a stored run was started with; a stand-in that says why where there is none any more. */
+  makeAgain(name: string): Registered {
+    try {
+      return this.make(name);
+    } catch (error) {
+      const graph = new Graph(new BaseNode());
+      const planOf = () => this.#planOf(new BaseNode());
+      return { graph, shape: graph.shape(), output: undefined, planOf, trouble: String(error) };
+    }
   }
 
   #planOf(node: BaseNode): Plan {

@@ -61,13 +61,15 @@ export class FlowRunObject extends DurableObject {
   #armedMs = Number.POSITIVE_INFINITY;
   #timedMs = Number.POSITIVE_INFINITY;
   #lastTurnMs = Date.now();
-  #onFinish: (() => void)[] = [];
+  /** The lease of every claim was extended at the last heartbeat, and is not again at the next. */
+  #wasExtended = false;
+  readonly #onFinish = new Set<() => void>();
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, wakers: Wakers) {
     super(ctx, env);
     this.#registry = registry;
     this.#wakers = wakers;
-    this.#store = new Store(ctx.storage);
+    this.#store = new Store(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
     if (this.#store.exists()) this.#load();
   }
 
@@ -96,12 +98,7 @@ export class FlowRunObject extends DurableObject {
 
   /** Resolves with the run once it has finished, or as it is after `waitMs`. */
   async wait(waitMs: number): Promise<RunView | null> {
-    if (this.#walk && !this.#walk.isFinished) {
-      await new Promise<void>((resolve) => {
-        this.#onFinish.push(resolve);
-        setTimeout(resolve, waitMs);
-      });
-    }
+    if (this.#walk && !this.#walk.isFinished) await this.#finishWithin(waitMs);
     return this.view();
   }
 
@@ -166,14 +163,14 @@ export class FlowRunObject extends DurableObject {
   }
 
   #open(): void {
-    const { flow } = this.#store.run();
-    this.#flow = this.#registry.has(flow) ? this.#registry.make(flow) : this.#registry.missing();
+    this.#flow = this.#registry.makeAgain(this.#store.run().flow);
     this.#walk = new Walk(this.#store, this.#flow, () => Date.now());
     this.#pages = new Pages(this.#store);
   }
 
   #recover(walk: Walk): void {
-    const changes = differences(walk.row.shape, (this.#flow as Registered).shape);
+    const { shape, trouble } = this.#flow as Registered;
+    const changes = trouble === undefined ? differences(walk.row.shape, shape) : [trouble];
     if (changes.length > 0) walk.apply({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
     else if (walk.state.status === "paused") walk.apply({ type: "graph-restored" });
     if (walk.state.status === "running") walk.recover();
@@ -191,10 +188,11 @@ export class FlowRunObject extends DurableObject {
 
   /** Finds what was lost or has come due. `patienceMs`: how long a wake may stay unanswered before it is sent again. */
   #beat(patienceMs = LEASE_MS): void {
-    const wasLate = Date.now() - this.#lastTurnMs > LEASE_MS / 2;
+    const isLate = Date.now() - this.#lastTurnMs > 2 * HEARTBEAT_MS;
+    this.#wasExtended = isLate && !this.#wasExtended;
     this.#commit((walk, nowMs) => {
       if (walk.state.status !== "running") return { answer: undefined, effects: [] };
-      if (wasLate) walk.ledger.extendLeases(nowMs);
+      if (this.#wasExtended) walk.ledger.extendLeases(nowMs);
       const effects = walk.react(walk.ledger.expire(nowMs));
       this.#send(walk.ledger.wakeAgain(nowMs, patienceMs));
       return { answer: undefined, effects };
@@ -202,26 +200,20 @@ export class FlowRunObject extends DurableObject {
   }
 
   /**
-   * The one way in which anything changes: decide and store in one transaction, then set the alarm, then perform. If the
-   * transaction fails, memory may say more than the rows do, so the object starts anew from them.
+   * The one way in which anything changes: decide and store in one transaction, then set the alarm, then perform.
    */
   #commit<T>(change: (walk: Walk, nowMs: number) => { answer: T; effects: Effect[] }): T {
     const walk = this.#running;
     const nowMs = Date.now();
     this.#lastTurnMs = nowMs;
-    try {
-      const { answer, effects, wakes } = this.#store.commit(() => {
-        const changed = change(walk, nowMs);
-        return { ...changed, wakes: this.#wakesFor(walk, nowMs) };
-      });
-      this.#rearm();
-      this.#send(wakes);
-      this.#perform(effects);
-      return answer;
-    } catch (error) {
-      this.ctx.abort(`A commit of run ${walk.row.id} failed: ${String(error)}`);
-      throw error;
-    }
+    const { answer, effects, wakes } = this.#store.commit(() => {
+      const changed = change(walk, nowMs);
+      return { ...changed, wakes: this.#wakesFor(walk, nowMs) };
+    });
+    this.#rearm();
+    this.#send(wakes);
+    this.#perform(effects);
+    return answer;
   }
 
   #wakesFor(walk: Walk, nowMs: number): Wake[] {
@@ -273,8 +265,20 @@ export class FlowRunObject extends DurableObject {
     this.#commit(() => ({ answer: undefined, effects: [] }));
   }
 
+  #finishWithin(waitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#onFinish.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, waitMs);
+      this.#onFinish.add(end);
+    });
+  }
+
   #announceFinish(): void {
-    for (const resolve of this.#onFinish.splice(0)) resolve();
+    for (const end of this.#onFinish) end();
   }
 
   #send(wakes: Wake[]): void {

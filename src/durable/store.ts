@@ -62,15 +62,25 @@ export interface SlotRow {
 export class Store {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
+  readonly #onFailure: (error: unknown) => void;
 
-  constructor(storage: DurableObjectStorage) {
+  constructor(storage: DurableObjectStorage, onFailure: (error: unknown) => void) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    this.#onFailure = onFailure;
   }
 
-  /** One transaction: all of it is stored, or, when `write` throws, nothing. */
+  /**
+   * One transaction: all of it is stored, or, when `write` throws, nothing. Then memory may say more than the rows do, so
+   * `onFailure` must see to it that the object starts anew from them.
+   */
   commit<T>(write: () => T): T {
-    return this.#storage.transactionSync(write);
+    try {
+      return this.#storage.transactionSync(write);
+    } catch (error) {
+      this.#onFailure(error);
+      throw error;
+    }
   }
 
   exists(): boolean {

@@ -1,5 +1,7 @@
 import { expect, it } from "vitest";
+import manifest from "../../package.json" with { type: "json" };
 import * as pocketflare from "../../src/index.ts";
+import { VERSION } from "../../src/version.ts";
 
 it("exports these names and no others", () => {
   expect(Object.keys(pocketflare).toSorted()).toEqual([
@@ -19,4 +21,8 @@ it("exports these names and no others", () => {
     "ParallelBatchNode",
     "RetryAfterError",
   ]);
+});
+
+it("tells the package's own version", () => {
+  expect(VERSION).toBe(manifest.version);
 });
