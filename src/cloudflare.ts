@@ -1,3 +1,3 @@
 export type { FlowEntry, FlowFactory } from "./durable/registry.ts";
-export { type Served, type ServeOptions, serve } from "./durable/serve.ts";
 export type { ItemView, RunView } from "./durable/view.ts";
+export { type Served, type ServeOptions, serve } from "./serve.ts";

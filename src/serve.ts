@@ -1,9 +1,9 @@
 import { env, exports } from "cloudflare:workers";
-import { routes } from "../http/routes.ts";
-import { consume, ExecutorObject } from "./homes.ts";
-import type { Order } from "./protocol.ts";
-import { type FlowEntry, type FlowFactory, Registry } from "./registry.ts";
-import { FlowRunObject } from "./run.ts";
+import { consume, ExecutorObject } from "./durable/homes.ts";
+import type { Order } from "./durable/protocol.ts";
+import { type FlowEntry, type FlowFactory, Registry } from "./durable/registry.ts";
+import { FlowRunObject } from "./durable/run.ts";
+import { routes } from "./http/routes.ts";
 
 export interface ServeOptions {
   /** The flows that can be run, by name. */
