@@ -12,6 +12,8 @@ export interface FlowEntry {
   flow: FlowFactory;
   /** What a completed run shows as its output; the whole of `shared` otherwise. */
   output?(shared: unknown): unknown;
+  /** Where its batches are executed, unless a node says otherwise. */
+  executor?: Plan["home"];
 }
 
 /** A flow made for one run. */
@@ -49,7 +51,14 @@ export class Registry {
     this.#entries = new Map(
       Object.entries(flows).map(([name, entry]) => [name, typeof entry === "function" ? { flow: entry } : entry]),
     );
-    for (const name of this.#entries.keys()) this.make(name);
+    for (const [name, { flow }] of this.#entries) {
+      const { graph } = this.make(name);
+      if (graph.node(graph.root) === flow()) {
+        throw new TypeError(
+          `Expected \`${name}\` to make a new flow each time, got the same one twice: make it in the function`,
+        );
+      }
+    }
   }
 
   get names(): string[] {
@@ -66,7 +75,8 @@ export class Registry {
       throw new Error(`Expected a registered flow, got \`${name}\`; registered are: ${this.names.join(", ")}`);
     const graph = new Graph(entry.flow());
     for (const id of graph.ids) checkNode(name, id, graph.node(id));
-    return { graph, shape: graph.shape(), output: entry.output, planOf: (id) => this.#planOf(graph.node(id)) };
+    const planOf = (id: string) => this.#planOf(graph.node(id), entry.executor);
+    return { graph, shape: graph.shape(), output: entry.output, planOf };
   }
 
   /** The flow that a stored run was started with; a stand-in that says why where there is none any more. */
@@ -80,11 +90,11 @@ export class Registry {
     }
   }
 
-  #planOf(node: BaseNode): Plan {
+  #planOf(node: BaseNode, home = this.#home): Plan {
     const { concurrency, perExecutor, executor } = node["_options"];
     const isSequential = node instanceof BatchNode;
     return {
-      home: executor ?? this.#home,
+      home: executor ?? home,
       width: isSequential ? 1 : (concurrency ?? DEFAULT_WIDTH),
       perExecutor: perExecutor ?? DEFAULT_PER_EXECUTOR,
       isSequential,
