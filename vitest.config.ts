@@ -7,7 +7,22 @@ export default defineConfig({
       { test: { name: "node", include: ["tests/core/**/*.test.ts", "tests/worker/**/*.test.ts"] } },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./tests/durable/wrangler.toml" } })],
-        test: { name: "workerd", include: ["tests/durable/**/*.test.ts"] },
+        test: {
+          name: "workerd",
+          include: ["tests/durable/**/*.test.ts", "tests/http/**/*.test.ts"],
+          silent: "passed-only",
+        },
+      },
+      {
+        // Servers that are killed. One file at a time and after the rest: they measure how soon things happen.
+        test: {
+          name: "restart",
+          include: ["tests/restart/**/*.test.ts"],
+          globalSetup: "tests/restart/setup.ts",
+          testTimeout: 120_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
       },
     ],
   },

@@ -39,10 +39,17 @@ export function serve(options: ServeOptions): Served {
   const registry = new Registry(options.flows, executor);
   const runOf = (id: string) => objectOf<FlowRunObject>("FlowRun", id);
   const wakers = {
-    object: (order: Order) => objectOf<ExecutorObject>("Executor", `${order.run}/${order.slot}`).wake(order),
-    queue: (order: Order) => queueOf(queue).send(order),
+    object: async (order: Order) => objectOf<ExecutorObject>("Executor", `${order.run}/${order.slot}`).wake(order),
+    queue: async (order: Order) => queueOf(queue).send(order),
   };
-  const app = routes(registry, runOf);
+  let isDeclared = false;
+  const checkDeclared = () => {
+    if (isDeclared) return;
+    for (const name of ["FlowRun", "Executor"]) namespaceOf(name);
+    if (registry.uses("queue")) queueOf(queue);
+    isDeclared = true;
+  };
+  const app = routes(registry, runOf, checkDeclared);
   return {
     fetch: (request, env, ctx) => app.fetch(request, env, ctx),
     queue: (batch) => consume(batch, registry, runOf),
@@ -60,8 +67,12 @@ export function serve(options: ServeOptions): Served {
 }
 
 function objectOf<T extends Rpc.DurableObjectBranded>(name: string, id: string): DurableObjectStub<T> {
+  return namespaceOf<T>(name).getByName(id);
+}
+
+function namespaceOf<T extends Rpc.DurableObjectBranded>(name: string): DurableObjectNamespace<T> {
   const namespace = (exports as { [name: string]: unknown })[name] as DurableObjectNamespace<T> | undefined;
-  if (namespace?.getByName) return namespace.getByName(id);
+  if (namespace?.getByName) return namespace;
   throw new Error(
     `Expected the Durable Object class ${name}, which this Worker does not declare. In the Worker: ` +
       `\`export const { FlowRun, Executor } = app\`. In wrangler.toml:\n\n[exports.${name}]\ntype = "durable-object"\nstorage = "sqlite"\n`,

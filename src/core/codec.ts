@@ -16,7 +16,7 @@ import { describeType } from "./errors.ts";
 export function encode(value: unknown, name: string | (() => string)): string {
   if (typeof value === "string" || isPlain(value, new Set())) return `j${JSON.stringify(value)}`;
   try {
-    return `d${stringify(value, { Error: writeError })}`;
+    return `d${stringify(value, { Error: writeError, Keys: writeKeys })}`;
   } catch (error) {
     if (!(error instanceof DevalueError)) throw error;
     throw new TypeError(
@@ -26,7 +26,7 @@ export function encode(value: unknown, name: string | (() => string)): string {
 }
 
 export function decode(text: string): unknown {
-  return text[0] === "j" ? JSON.parse(text.slice(1)) : parse(text.slice(1), { Error: readError });
+  return text[0] === "j" ? JSON.parse(text.slice(1)) : parse(text.slice(1), { Error: readError, Keys: readKeys });
 }
 
 function describe(value: unknown): string {
@@ -68,6 +68,20 @@ function readError(written: Record<string, unknown>): Error {
     if (value !== undefined) Object.defineProperty(error, key, { value, writable: true, configurable: true });
   }
   return error;
+}
+
+// devalue refuses a key named `__proto__`, which a client's JSON may have. Entry by entry it is a key like any other.
+
+function writeKeys(value: unknown) {
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, "__proto__")) return undefined;
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== null && prototype !== Object.prototype) return undefined;
+  return { isBare: prototype === null, entries: Object.entries(value) };
+}
+
+function readKeys({ isBare, entries }: { isBare: boolean; entries: [string, unknown][] }): object {
+  const value = Object.fromEntries(entries);
+  return isBare ? Object.setPrototypeOf(value, null) : value;
 }
 
 /** Whether no object that can be reached from `value` can be reached from `other`, nor twice from `value` itself. */

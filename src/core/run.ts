@@ -112,8 +112,14 @@ export function transition(
     case "graph-changed":
       return { run: { ...run, status: "paused", error: event.error }, steps: [], effects: [] };
     case "graph-restored":
-      return { run: { ...run, status: "running", error: null }, steps: [], effects: [] };
+      return { run: restored(run), steps: [], effects: [] };
   }
+}
+
+/** A run that was paused before its first step has not begun yet. */
+function restored(run: RunState): RunState {
+  if (run.status !== "paused") return run;
+  return { ...run, status: run.lastStep === 0 ? "queued" : "running", error: null };
 }
 
 /** What a run at rest has to do: derived from where its steps stand, so that nothing is forgotten by a crash. */
@@ -165,12 +171,12 @@ function posted(
   nowMs: number,
 ): Transition {
   const done: Step = { ...step, phase: "done" };
+  // The node that is the whole flow runs alone, as PocketFlow's `run()` has it: successors are for a walk.
+  if (step.parent === null) return finish({ ...run, status: "completed", action: action || null }, [done], nowMs);
   const next = graph.next(step.node, action || "default");
   if (next !== undefined) return begin(run, { branch: step.branch, node: next, parent: step.parent }, [done]);
   const warned = withWarning(run, graph.warning(step.node, action || "default"));
-  const parent = step.parent === null ? undefined : stepOf(step.parent);
-  if (!parent) return finish({ ...warned, status: "completed", action: action || null }, [done], nowMs);
-  const { steps, effects } = toPost(warned, parent, action);
+  const { steps, effects } = toPost(warned, stepOf(step.parent) as Step, action);
   return { run: warned, steps: [done, ...steps], effects };
 }
 

@@ -65,6 +65,14 @@ export class Registry {
     return [...this.#entries.keys()];
   }
 
+  /** Whether any node of any flow is executed there. */
+  uses(home: Plan["home"]): boolean {
+    return this.names.some((name) => {
+      const { graph, planOf } = this.make(name);
+      return [...graph.ids].some((id) => planOf(id).home === home);
+    });
+  }
+
   has(name: string): boolean {
     return this.#entries.has(name);
   }

@@ -18,12 +18,8 @@ import {
   type RunView,
   viewRun,
 } from "./view.ts";
+import { HEARTBEAT_MS, WakeUp } from "./wakeup.ts";
 import { Walk } from "./walk.ts";
-
-/** While anyone is at work the alarm is at most so far away: it is what finds lost executors, and a lost run itself. */
-const HEARTBEAT_MS = 4_000;
-/** A retry nearer than this is met by a timer, the heartbeat behind it; a later one by the alarm alone. */
-const TIMER_MS = 5_000;
 
 export interface StartRequest {
   id: string;
@@ -55,11 +51,10 @@ export class FlowRunObject extends DurableObject {
   readonly #registry: Registry;
   readonly #wakers: Wakers;
   readonly #store: Store;
+  readonly #wakeUp: WakeUp;
   #flow: Registered | undefined;
   #walk: Walk | undefined;
   #pages: Pages | undefined;
-  #armedMs = Number.POSITIVE_INFINITY;
-  #timedMs = Number.POSITIVE_INFINITY;
   #lastTurnMs = Date.now();
   /** The lease of every claim was extended at the last heartbeat, and is not again at the next. */
   #wasExtended = false;
@@ -70,6 +65,7 @@ export class FlowRunObject extends DurableObject {
     this.#registry = registry;
     this.#wakers = wakers;
     this.#store = new Store(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
+    this.#wakeUp = new WakeUp(ctx.storage, () => this.#due());
     if (this.#store.exists()) this.#load();
   }
 
@@ -145,7 +141,7 @@ export class FlowRunObject extends DurableObject {
    * six times, and this one must never be lost while there is work.
    */
   override async alarm(): Promise<void> {
-    this.#armedMs = Number.POSITIVE_INFINITY;
+    this.#wakeUp.rang();
     if (!this.#walk) return;
     this.#rearm();
     try {
@@ -265,6 +261,10 @@ export class FlowRunObject extends DurableObject {
     this.#commit(() => ({ answer: undefined, effects: [] }));
   }
 
+  #due(): void {
+    if (this.#walk?.state.status === "running") this.#tend();
+  }
+
   #finishWithin(waitMs: number): Promise<void> {
     return new Promise((resolve) => {
       const end = () => {
@@ -303,32 +303,8 @@ export class FlowRunObject extends DurableObject {
     return pull({ order, flow, delivery: 1, claimMs: Number.POSITIVE_INFINITY, connect: () => port });
   }
 
-  /** The only place that sets the alarm. Unfinished work always has one; setting it costs a row, so a near one is kept. */
   #rearm(): void {
-    const nowMs = Date.now();
-    const nextMs = this.#nextWakeMs(nowMs);
-    if (nextMs < this.#armedMs) {
-      this.#armedMs = nextMs;
-      void this.ctx.storage.setAlarm(nextMs);
-    }
-    const dueMs = this.#walk?.ledger.earliestDueMs ?? Number.POSITIVE_INFINITY;
-    if (dueMs < nowMs + TIMER_MS && dueMs < this.#timedMs) {
-      this.#timedMs = dueMs;
-      setTimeout(() => this.#due(), Math.max(0, dueMs - nowMs));
-    }
-  }
-
-  #due(): void {
-    this.#timedMs = Number.POSITIVE_INFINITY;
-    if (this.#walk?.state.status === "running") this.#tend();
-  }
-
-  #nextWakeMs(nowMs: number): number {
-    const walk = this.#walk;
-    if (!walk || walk.isFinished || walk.state.status === "paused") return Number.POSITIVE_INFINITY;
-    const isResting = !walk.ledger.isBusy && !walk.isInHook && walk.counts.pending === 0;
-    const dueMs = isResting ? (walk.ledger.earliestDueMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
-    return isResting && dueMs < Number.POSITIVE_INFINITY ? Math.max(dueMs, nowMs) : nowMs + HEARTBEAT_MS;
+    if (this.#walk) this.#wakeUp.setFor(this.#walk, Date.now());
   }
 
   #view(walk: Walk): RunView {

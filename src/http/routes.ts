@@ -15,8 +15,8 @@ const TRIES = 4;
 
 type RunStub = DurableObjectStub<FlowRunObject>;
 
-/** The HTTP API over the flows of a registry. */
-export function routes(registry: Registry, runOf: (id: string) => RunStub) {
+/** The HTTP API over the flows of a registry. `checkDeclared` throws where the Worker lacks what it must declare. */
+export function routes(registry: Registry, runOf: (id: string) => RunStub, checkDeclared: () => void) {
   const runs = new Runs(runOf);
   const limit = bodyLimit({
     maxSize: LARGEST_BODY,
@@ -27,6 +27,10 @@ export function routes(registry: Registry, runOf: (id: string) => RunStub) {
     .notFound((context) => problemResponse(new Problem(404, `There is no ${context.req.method} ${context.req.path}`)))
     .get("/health", (context) => context.json({ ok: true, version: VERSION }))
     .use("*", bearer)
+    .use("*", (_, next) => {
+      checkDeclared();
+      return next();
+    })
     .get("/flows", (context) => context.json({ flows: registry.names.map((name) => ({ name })) }))
     .post("/flows/:flow/runs", limit, (context) => start(context, registry, runs))
     .get("/runs/:id", async (context) => json(writeRun(await runs.get(context.req.param("id"), (run) => run.view()))))

@@ -1,11 +1,8 @@
 import { serve } from "../../src/cloudflare.ts";
-import { Flow, ParallelBatchNode } from "../../src/index.ts";
-export const seen: string[] = [];
-class Double extends ParallelBatchNode<{ n: number[]; out?: number[] }, {}, number, number> {
-  override prep(s: { n: number[] }) { return s.n; }
-  override async exec(n: number) { seen.push(`exec ${n}`); await new Promise((r) => setTimeout(r, 50)); return 2 * n; }
-  override post(s: { out?: number[] }, _: unknown, r: number[]) { s.out = r; }
-}
-const app = serve({ flows: { double: () => new Flow(new Double()), q: () => new Flow(new Double({ executor: "queue" })) } });
+import { programFlows } from "./programs/index.ts";
+
+// The Worker under test: served as any Worker would be, with flows that tests watch and hold up.
+const app = serve({ flows: { ...programFlows } });
+
 export default app;
 export const { FlowRun, Executor } = app;
