@@ -1,7 +1,8 @@
 import type { Failure } from "../core/errors.ts";
 import { afterCrash, afterFailure, type History, isLastAttempt, isSuspect, type Verdict } from "../core/item.ts";
 import type { RetryPolicy } from "../core/retry.ts";
-import type { HeldItem, Home, ItemRow, StepRow, Store } from "./store.ts";
+import type { ItemRow } from "./item-store.ts";
+import type { HeldItem, Home, StepRow, Store } from "./store.ts";
 
 /** How a node's items are to be executed. */
 export interface Plan {
@@ -71,12 +72,12 @@ export class StepItems {
   restore(given: HeldItem[]): HeldItem[] {
     const held = new Map<number, HeldItem>();
     for (const item of given) if ((held.get(item.index)?.attempts ?? -1) < item.attempts) held.set(item.index, item);
-    for (const row of this.#store.itemStates(this.step)) this.#restoreItem(row, held);
+    for (const row of this.#store.items.states(this.step)) this.#restoreItem(row, held);
     for (const item of held.values()) {
       this.#cursor = Math.max(this.#cursor, item.index + 1);
       this.#hold(item);
     }
-    this.earliestDueMs = this.#store.earliestDue(this.step);
+    this.earliestDueMs = this.#store.items.earliestDue(this.step);
     return [...held.values()];
   }
 
@@ -196,10 +197,10 @@ export class StepItems {
 
   #release(nowMs: number): void {
     if (this.earliestDueMs === null || this.earliestDueMs > nowMs) return;
-    for (const index of this.#store.releaseDue(this.step, nowMs)) {
+    for (const index of this.#store.items.releaseDue(this.step, nowMs)) {
       if (this.#open.get(index)?.place === "deferred") this.#queue(index, this.history(index));
     }
-    this.earliestDueMs = this.#store.earliestDue(this.step);
+    this.earliestDueMs = this.#store.items.earliestDue(this.step);
   }
 
   #queue(index: number, history: History): void {

@@ -1,6 +1,7 @@
 import type { Failure } from "../core/errors.ts";
+import type { ItemRow } from "./item-store.ts";
 import type { Outcome, StepItems } from "./items.ts";
-import type { HeldItem, Home, ItemRow, SlotRow, Store } from "./store.ts";
+import type { HeldItem, Home, SlotRow, Store } from "./store.ts";
 
 /** How long a claim is believed without a report. */
 export const LEASE_MS = 10_000;
@@ -219,7 +220,7 @@ export class Ledger {
   }
 
   #settled(rows: ItemRow[]): Settled {
-    this.#store.saveItems(rows);
+    this.#store.items.save(rows);
     const failed = rows.filter((row) => row.status === "failed");
     return {
       failures: failed.map(({ step, index, attempts, body }) => ({

@@ -2,7 +2,7 @@ import { contains, decode, encode, isApart } from "../core/codec.ts";
 import type { Graph } from "../core/graph.ts";
 import type { BaseNode } from "../core/node.ts";
 import type { StepRow } from "./store.ts";
-import { checkLength } from "./text.ts";
+import { checkLength, ROW_LIMIT } from "./text.ts";
 
 /** One open step's node, as its hooks see it, and what its prep returned. */
 interface Frame {
@@ -116,7 +116,9 @@ export function fieldsLeft(node: BaseNode, before: ReturnType<typeof writeFields
   }
   const params = node["_params"];
   if (Object.keys(params).length > 0) left._params = params;
-  return Object.keys(left).length === 0 ? null : encode(left, `fields of ${node.constructor.name}`);
+  if (Object.keys(left).length === 0) return null;
+  const name = `the fields that prep of ${node.constructor.name} set`;
+  return checkLength(encode(left, name), name, ROW_LIMIT);
 }
 
 function refuseShared(node: BaseNode, key: string, value: unknown, shared: unknown): void {

@@ -54,7 +54,7 @@ export class Pager {
   }
 
   #turn(): void {
-    this.#store.addPage(this.#step, this.#total - this.#page.length, this.#page);
+    this.#store.items.addPage(this.#step, this.#total - this.#page.length, this.#page);
     this.#page = [];
     this.#text = 0;
   }

@@ -27,7 +27,7 @@ export class Pages {
   #page(step: number, index: number): { first: number; items: string[] } {
     const latest = this.#latest.get(step);
     if (latest && index >= latest.first && index < latest.first + latest.items.length) return latest;
-    const page = this.#store.page(step, index);
+    const page = this.#store.items.page(step, index);
     this.#latest.set(step, page);
     return page;
   }

@@ -78,7 +78,7 @@ export class FlowRunObject extends DurableObject {
     const live = Live.begin(input);
     this.#store.commit(() => {
       this.#store.create({ id, flow, shape, inputDigest, createdMs: Date.now(), state: NEW_RUN });
-      this.#store.saveLongText("live", live);
+      this.#store.longText.put("live", live);
     });
     this.#open();
     this.#rearm();

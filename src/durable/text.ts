@@ -5,7 +5,7 @@
 export const ROW_LIMIT = 600_000;
 
 /** The longest text of one value, so that it passes through a call between objects (32 MiB, two bytes a unit). */
-export const VALUE_LIMIT = 12 * 1024 * 1024;
+export const VALUE_LIMIT = 12_000_000;
 
 /** Cuts a text into parts that fit a row, never between the halves of a surrogate pair, which would be lost. */
 export function* parts(text: string): Generator<string> {
@@ -22,11 +22,42 @@ function isHighSurrogate(unit: number): boolean {
 }
 
 /** Throws if a value's text is longer than a run keeps. `what` names it. */
-export function checkLength(text: string, what: string | (() => string)): string {
-  if (text.length <= VALUE_LIMIT) return text;
-  const size = (text.length / (1024 * 1024)).toFixed(1);
+export function checkLength(text: string, what: string | (() => string), limit = VALUE_LIMIT): string {
+  if (text.length <= limit) return text;
+  const [most, got] = [limit, text.length].map((length) => `${(length / 1e6).toFixed(1)} million characters`);
   throw new RangeError(
-    `Expected ${typeof what === "string" ? what : what()} to be at most ${VALUE_LIMIT / (1024 * 1024)} Mi characters when stored, got ${size} Mi: ` +
+    `Expected ${typeof what === "string" ? what : what()} to be at most ${most} when stored, got ${got}: ` +
       "keep large data in a bucket and its key here",
   );
+}
+
+/** Texts too long for one row, by the name of what they belong to. */
+export class LongText {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  get(owner: string): string {
+    const sql = "select body from long_text where owner = ? order by part";
+    return this.#sql
+      .exec<{ body: string }>(sql, owner)
+      .toArray()
+      .map((row) => row.body)
+      .join("");
+  }
+
+  /** Stores a text in rows of bounded size, writing only the parts that changed. */
+  put(owner: string, text: string): void {
+    let part = 0;
+    for (const body of parts(text)) {
+      const same = "select 1 from long_text where owner = ? and part = ? and body = ?";
+      if (this.#sql.exec(same, owner, part, body).toArray().length === 0) {
+        this.#sql.exec("insert or replace into long_text (owner, part, body) values (?, ?, ?)", owner, part, body);
+      }
+      part++;
+    }
+    this.#sql.exec("delete from long_text where owner = ? and part >= ?", owner, part);
+  }
 }

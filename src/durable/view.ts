@@ -1,8 +1,9 @@
 import { toJson } from "../core/codec.ts";
 import type { RunError, RunStatus } from "../core/run.ts";
+import type { ItemRow } from "./item-store.ts";
 import type { Counts } from "./items.ts";
 import { MESSAGE_TEXT } from "./protocol.ts";
-import type { ItemRow, StepRow, Store } from "./store.ts";
+import type { StepRow, Store } from "./store.ts";
 import type { Walk } from "./walk.ts";
 
 export type ItemStatus = "pending" | "running" | "deferred" | "succeeded" | "failed" | "canceled";
@@ -83,7 +84,7 @@ export function viewRun(walk: Walk, store: Store, nowMs: number): RunView {
     executors: ledger.executors,
     action: state.action,
     warnings: state.warnings,
-    output: state.status === "completed" ? toJson(store.longText("output")) : null,
+    output: state.status === "completed" ? toJson(store.longText.get("output")) : null,
     error: state.error,
   };
 }
@@ -116,7 +117,7 @@ function* itemsOf(walk: Walk, store: Store, step: StepRow, first: number, status
   );
   for (let from = first; from < step.total; from += WINDOW) {
     const to = Math.min(from + WINDOW, step.total);
-    const rows = new Map(store.itemsBetween(step.id, from, to).map((row) => [row.index, row]));
+    const rows = new Map(store.items.between(step.id, from, to).map((row) => [row.index, row]));
     for (let index = from; index < to; index++) {
       const row = rows.get(index);
       const item = itemView(walk, step, index, row, held.get(index)?.claimedMs);

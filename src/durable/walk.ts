@@ -1,5 +1,5 @@
 import { decode, encode } from "../core/codec.ts";
-import { describeType } from "../core/errors.ts";
+import { describeType, toFailure } from "../core/errors.ts";
 import type { Graph } from "../core/graph.ts";
 import { isOneShot } from "../core/items.ts";
 import type { BaseNode } from "../core/node.ts";
@@ -126,7 +126,7 @@ export class Walk {
     for (const step of this.#steps.values()) {
       if (step.phase !== "prep" && step.phase !== "post") continue;
       this.#save({ ...step, losses: step.losses + 1 });
-      if (step.phase === "prep") this.#store.dropPages(step.id);
+      if (step.phase === "prep") this.#store.items.dropPages(step.id);
       if (step.losses + 1 > MOST_LOSSES) effects.push(...this.#broke(step, lostTooOften(step)));
     }
     return effects;
@@ -153,16 +153,16 @@ export class Walk {
     const isFlow = this.#graph.startOf(step.node) !== undefined;
     const total = isFlow ? 0 : ((yield* this.#storeItems(step, prepRes)) as number);
     const fields = fieldsLeft(node, before, this.#shared);
-    const isReadOnce = total > 0 && !Array.isArray(prepRes) && (isOneShot(prepRes) || isAsync(prepRes));
+    const isReadOnce = !isFlow && (isOneShot(prepRes) || isAsync(prepRes));
     this.#kept.keep(
       step.id,
       isReadOnce ? undefined : prepRes,
-      !isFlow && (isReadOnce || this.#isListed(step, prepRes)),
+      isReadOnce || (!isFlow && this.#isListed(step, prepRes)),
     );
     const graph = this.#kept.encode();
     if (this.isFinished) return [];
     return this.#store.commit(() => {
-      this.#store.saveLongText("live", graph);
+      this.#store.longText.put("live", graph);
       this.#steps.set(step.id, { ...step, total, fields });
       return this.apply({ type: "prepared", step: step.id, isEmpty: !isFlow && total === 0 });
     });
@@ -177,8 +177,8 @@ export class Walk {
     const output = this.#outputAfter({ type: "posted", step: step.id, action });
     if (this.isFinished) return [];
     const effects = this.#store.commit(() => {
-      this.#store.saveLongText("live", graph);
-      if (output !== undefined) this.#store.saveLongText("output", output);
+      this.#store.longText.put("live", graph);
+      if (output !== undefined) this.#store.longText.put("output", output);
       return this.apply({ type: "posted", step: step.id, action });
     });
     this.#kept.close(step.id);
@@ -198,13 +198,13 @@ export class Walk {
   }
 
   #pagedPrepRes(step: StepRow): unknown {
-    const items = Array.from(this.#store.pageItems(step.id), decode);
+    const items = Array.from(this.#store.items.paged(step.id), decode);
     return this.#graph.kind(step.node) === "node" ? items[0] : items;
   }
 
   #execRes(step: StepRow): unknown {
     if (this.#graph.startOf(step.node) !== undefined) return step.lastAction || undefined;
-    const results = Array.from(this.#store.results(step.id), decode);
+    const results = Array.from(this.#store.items.results(step.id), decode);
     return this.#graph.kind(step.node) === "node" ? results[0] : results;
   }
 
@@ -217,7 +217,7 @@ export class Walk {
   }
 
   #broke(step: StepRow, thrown: unknown): Effect[] {
-    const { name, message } = thrown instanceof Error ? thrown : { name: "Error", message: String(thrown) };
+    const { name, message } = toFailure(thrown);
     const { node, branch } = step;
     return this.apply({ type: "broke", error: { name, message, node, branch, index: null, attempts: null } });
   }
@@ -263,7 +263,7 @@ export class Walk {
 
   /** Read when a hook first needs it: a run that only hands out items never does. */
   get #kept(): Live {
-    this.#live ??= new Live(this.#graph, this.#store.longText("live"));
+    this.#live ??= new Live(this.#graph, this.#store.longText.get("live"));
     return this.#live;
   }
 }

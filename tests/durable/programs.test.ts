@@ -27,7 +27,7 @@ async function endOfRun({ name, input }: (typeof written)[number]): Promise<End>
 }
 
 describe("a durable run ends as the flow in memory does", () => {
-  it.each(written)("$name", async (program) => {
+  it.each(written.map((program) => [program.name, program] as const))("%s", async (_, program) => {
     const inMemory = await endInMemory(program);
     expect(inMemory.error?.message).toBe(program.fails);
     expect(await endOfRun(program)).toStrictEqual(inMemory);

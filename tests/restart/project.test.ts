@@ -23,12 +23,12 @@ test("what the README shows works in a project of its own", async () => {
   writeFileSync(join(folder, "wrangler.toml"), block("toml", 'main = "worker.ts"'));
   await checkTypes(folder);
   const url = await serve(folder);
-  const [, path, input] = /^curl 'localhost:8787(\S+)' .* -d '(.+)'$/m.exec(README) as unknown as string[];
+  const [, path = "", body = ""] = /^curl 'localhost:8787(\S+)' .* -d '(.+)'$/m.exec(README) ?? [];
   const shown = JSON.parse(block("json", '"executions"').replace(', "…": 0', "")) as { [field: string]: unknown };
   const response = await fetch(`${url}${path}`, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: input as string,
+    body,
   });
   const run = await response.json();
   console.log(`installed from a tarball: ${JSON.stringify(run)}`);

@@ -57,7 +57,6 @@ test("a second run on the queue progresses while a first one holds it", async ()
     `seed ${luck.seed}: the second run had ${progressed.items.succeeded} items after ${waitedSec} s, the first ${items.succeeded} of ${items.total}`,
   );
   expect(status).toBe("running");
-  expect(items.running).toBeGreaterThan(0);
   expect(await ended(site.url, second.id)).toMatchObject({ status: "completed", items: { succeeded: 40 } });
   expect(await readRun(site.url, first.id)).toMatchObject({ status: "running" });
 });

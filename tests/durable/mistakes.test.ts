@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import { serve } from "../../src/cloudflare.ts";
+import { BatchFlow, Flow, Node, ParallelBatchFlow, ParallelBatchNode } from "../../src/index.ts";
+import type { mistakes } from "./mistakes.ts";
+import { getRun, inRun, ran, rows, storedOutput } from "./support.ts";
+
+describe("a run fails with an error that names", () => {
+  it.each<[string, keyof typeof mistakes, string, object]>([
+    [
+      "the field in which prep kept shared for exec",
+      "greedy",
+      "Expected Greedy to keep shared to prep and post, got it as `this.shared`",
+      { node: "Greedy", branch: "", index: null },
+    ],
+    ["the field in which shared is hidden deep", "deeply greedy", "got it as `this.context`", { node: "DeeplyGreedy" }],
+    [
+      "the field that cannot travel to exec",
+      "connected",
+      "got an instance of Socket at this.socket of Connected",
+      { node: "Connected" },
+    ],
+    [
+      "the field that exec wrote to",
+      "remembering",
+      "Expected exec of Remembering to leave the node's fields alone, got a write to `this.last`",
+      { node: "Remembering", attempts: 1 },
+    ],
+    ["the path of what shared cannot keep", "sharing", "got an instance of Socket at shared.kept.socket", {}],
+    ["the path in an item", "handing", "got a function (send) at item 1 of Handing.send", { index: null }],
+    [
+      "the path in a result",
+      "returning",
+      "got an instance of Promise at the result of item 1 of Returning.later",
+      { index: 1, attempts: 1 },
+    ],
+    ["the path in the output", "made up", "got a function (send) at output.send", {}],
+    [
+      "a post that returns no action",
+      "actions",
+      "Expected post of Actions to return an action (a string) or nothing, got a number",
+      {},
+    ],
+    [
+      "a result that is too large",
+      "huge",
+      "Expected the result of item 1 of Huge to be at most 12 Mi characters",
+      { index: 1, attempts: 1 },
+    ],
+    ["an item that is too large", "huge item", "Expected item 1 of HugeItem to be at most 12 Mi characters", {}],
+    ["a shared that is too large", "huge shared", "Expected shared to be at most 12 Mi characters", {}],
+  ])("%s", async (_, flow, message, place) => {
+    const { status, error } = await ran(flow);
+    expect(status).toBe("failed");
+    expect(error?.message).toContain(message);
+    expect(error).toMatchObject(place);
+  });
+});
+
+/** What the platform takes in one row. A local runtime takes more, so it is measured here. */
+const ROW_BYTES = 2_000_000;
+
+async function largestRow(id: string): Promise<number> {
+  const tables = await rows<{ name: string }>(
+    id,
+    "select name from sqlite_master where type = 'table' and name not like '\\_cf%' escape '\\'",
+  );
+  const sizes = await Promise.all(
+    tables.map(async ({ name }) => {
+      const columns = await rows<{ name: string }>(id, "select name from pragma_table_info(?)", name);
+      const bytes = columns.map((column) => `coalesce(length(cast(${column.name} as blob)), 0)`).join(" + ");
+      return rows<{ most: number | null }>(id, `select max(${bytes}) as most from ${name}`);
+    }),
+  );
+  return Math.max(...sizes.flat().map(({ most }) => most ?? 0));
+}
+
+describe("a value of 3 MB is kept in rows that the platform takes", () => {
+  it.each(["shared", "item", "result", "field", "action", "error"])("in %s", async (kept) => {
+    const { id, status } = await ran("large", { size: 1_000_000, kept });
+    expect(status).toBe(kept === "error" ? "failed" : "completed");
+    expect(await largestRow(id)).toBeLessThan(ROW_BYTES);
+    const steps = await inRun(id, (storage) => storage.sql.databaseSize);
+    expect(steps).toBeGreaterThan(0);
+  });
+
+  it("and comes back whole", async () => {
+    const { id } = await ran("large", { size: 1_500_000, kept: "shared" });
+    expect(await storedOutput(id)).toEqual({ size: 1_500_000, kept: "😀".repeat(750_000) });
+    expect((await getRun(id)).output).toEqual({ size: 1_500_000, kept: "😀".repeat(750_000) });
+  });
+});
+
+describe("a Worker does not start with", () => {
+  const serveOne = (make: () => Node | Flow) => serve({ flows: { mine: make as () => Flow } });
+
+  it.each([
+    ["a batch flow", () => new BatchFlow(new Node())],
+    ["a parallel batch flow in a flow", () => new Flow(new ParallelBatchFlow(new Node()))],
+  ])("%s, which runs in memory only so far", (_, make) => {
+    expect(() => serveOne(make)).toThrow(/Expected no batch flow in flow `mine`, got `(Parallel)?BatchFlow`/);
+  });
+
+  it.each(["_exec", "_run", "getNextNode", "clone", "run"])("a node that has a %s of its own", (method) => {
+    class Own extends ParallelBatchNode {}
+    Object.defineProperty(Own.prototype, method, { value: () => undefined });
+    expect(() => serveOne(() => new Flow(new Own()))).toThrow(
+      `Expected node \`Own\` of flow \`mine\` to leave ${method} alone: a durable run calls prep, exec and post itself`,
+    );
+  });
+
+  it("a flow that walks in a way of its own", () => {
+    class Own extends Flow {
+      protected _orchestrate() {
+        return "never";
+      }
+    }
+    expect(() => serveOne(() => new Own(new Node()))).toThrow("to leave _orchestrate alone");
+  });
+
+  it("two nodes of one name", () => {
+    const first = new Node({ name: "twice" });
+    first.next(new Node({ name: "twice" }));
+    expect(() => serveOne(() => new Flow(first))).toThrow("got `twice` twice");
+  });
+
+  it("a factory that makes nothing", () => {
+    const made = new Flow(new Node());
+    expect(() => serveOne(() => made)).toThrow("Expected `mine` to make a new flow each time, got the same one twice");
+  });
+});
