@@ -19,9 +19,8 @@ export function encode(value: unknown, name: string | (() => string)): string {
     return `d${stringify(value, { Error: writeError, Keys: writeKeys })}`;
   } catch (error) {
     if (!(error instanceof DevalueError)) throw error;
-    throw new TypeError(
-      `Expected a value that can be stored, got ${describe(error.value)} at ${typeof name === "string" ? name : name()}${error.path}`,
-    );
+    const path = `${typeof name === "string" ? name : name()}${error.path}`.replace(/^\./, "");
+    throw new TypeError(`Expected a value that can be stored, got ${describe(error.value)} at ${path}`);
   }
 }
 

@@ -46,7 +46,8 @@ export interface Failure {
 const LONGEST_MESSAGE = 10_000;
 
 export function toFailure(thrown: unknown): Failure {
-  if (!isErrorLike(thrown)) return { name: "Error", message: `exec threw ${describe(thrown)}` };
+  if (!isErrorLike(thrown))
+    return { name: "Error", message: `Expected an Error to be thrown, got ${describe(thrown)}` };
   const { name, message, stack, retryable, retryAfterMs, status } = thrown;
   return {
     name: typeof name === "string" ? name : "Error",

@@ -15,6 +15,8 @@ import { checkLength } from "./text.ts";
 
 /** A hook may take this long: it is run again after a crash, so long work belongs into exec. */
 const HOOK_TIMEOUT_MS = 5 * 60 * 1000;
+/** An action is a name. It is written into rows of the run's own, and warnings repeat it. */
+const LONGEST_ACTION = 1_000;
 /** A hook during which the run's object was lost so often fails the run: it is what ends the object. */
 const MOST_LOSSES = 5;
 
@@ -274,9 +276,10 @@ function isAsync(prepRes: unknown): boolean {
 
 function checkAction(returned: unknown, { node }: StepRow): string {
   if (returned === undefined || returned === null) return "";
-  if (typeof returned === "string") return returned;
+  const got = typeof returned === "string" ? `${returned.length} characters` : describeType(returned);
+  if (typeof returned === "string" && returned.length <= LONGEST_ACTION) return returned;
   throw new TypeError(
-    `Expected post of ${node} to return an action (a string) or nothing, got ${describeType(returned)}`,
+    `Expected post of ${node} to return an action (a string of at most ${LONGEST_ACTION} characters) or nothing, got ${got}`,
   );
 }
 

@@ -112,7 +112,7 @@ describe("an error as data", () => {
     [{ code: 1 }, "an object"],
     [Object.create(null), "an object"],
   ])("says what was thrown where it was no error: %o", (thrown, words) => {
-    expect(toFailure(thrown)).toEqual({ name: "Error", message: `exec threw ${words}` });
+    expect(toFailure(thrown)).toEqual({ name: "Error", message: `Expected an Error to be thrown, got ${words}` });
   });
 
   it.each([

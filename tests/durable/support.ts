@@ -74,3 +74,12 @@ export async function storedOutput(id: string): Promise<unknown> {
   const parts = await rows<{ body: string }>(id, "select body from long_text where owner = 'output' order by part");
   return decode(parts.map(({ body }) => body).join(""));
 }
+
+/** Ends an object as a crash does: nothing more of it runs, and callers get an error. */
+export async function crash(stub: DurableObjectStub): Promise<void> {
+  await runInDurableObject(stub, (_, state) => state.abort("crashed by a test")).catch(() => undefined);
+}
+
+export function executorOf(run: string, slot: number): DurableObjectStub {
+  return exports.Executor.getByName(`${run}/${slot}`);
+}
