@@ -3,7 +3,6 @@ import { decode } from "../core/codec.ts";
 import type { BaseNode } from "../core/node.ts";
 import { execItem, viewOf } from "./exec.ts";
 import type { Outcome } from "./items.ts";
-import { RENEWAL_MS } from "./ledger.ts";
 import {
   type ClaimedItem,
   MESSAGE_TEXT,
@@ -14,6 +13,7 @@ import {
   type StepBrief,
 } from "./protocol.ts";
 import type { Registered } from "./registry.ts";
+import { RENEWAL_MS } from "./slots.ts";
 
 /** Items that end together are reported together: a report waits so long for company. */
 const PAUSE_MS = 4;

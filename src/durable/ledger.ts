@@ -1,36 +1,8 @@
 import type { Failure } from "../core/errors.ts";
 import type { ItemRow } from "./item-store.ts";
 import type { Outcome, StepItems } from "./items.ts";
-import type { HeldItem, Home, SlotRow, Store } from "./store.ts";
-
-/** How long a claim is believed without a report. */
-export const LEASE_MS = 10_000;
-/** How often an executor reports at least. */
-export const RENEWAL_MS = LEASE_MS / 3;
-/** What a lease is worth after the run's object was loaded anew: a living executor reports within a renewal. */
-const GRACE_MS = 4_000;
-
-interface Slot extends SlotRow {
-  /** Until when its claim is believed. Kept in memory only: renewing it must not cost a row. */
-  leaseMs: number;
-}
-
-/** A call to come and pull. */
-export interface Wake {
-  slot: number;
-  wake: number;
-  home: Home;
-}
-
-/** An executor's answer to a wake. */
-export interface Entry {
-  slot: number;
-  wake: number;
-  /** Which delivery of the wake this is. */
-  delivery: number;
-  /** A name the executor gave itself for this entry. */
-  entry: string;
-}
+import { type Entry, type Slot, Slots, type Wake } from "./slots.ts";
+import type { HeldItem, Home, Store } from "./store.ts";
 
 /** What a report or a lost executor made of items. */
 export interface Settled {
@@ -46,92 +18,80 @@ export interface Settled {
  */
 export class Ledger {
   readonly steps = new Map<number, StepItems>();
+  readonly slots: Slots;
   readonly #store: Store;
-  readonly #slots = new Map<number, Slot>();
 
   constructor(store: Store) {
     this.#store = store;
+    this.slots = new Slots(store);
   }
 
   restore(steps: StepItems[], nowMs: number): void {
-    for (const row of this.#store.slots()) this.#slots.set(row.id, { ...row, leaseMs: nowMs + GRACE_MS });
+    this.slots.restore(nowMs);
     const given = [...this.heldItems()];
     const held = new Set<HeldItem>();
     for (const step of steps) {
       this.steps.set(step.step, step);
       for (const item of step.restore(given.filter((item) => item.step === step.step))) held.add(item);
     }
-    for (const slot of this.#slots.values()) slot.held = slot.held.intersection(held);
+    for (const slot of this.slots.all()) slot.held = slot.held.intersection(held);
   }
 
+  /** How many items are in exec now. */
   get held(): number {
-    return this.#sum((slot) => slot.held.size);
+    return this.slots.sum((slot) => slot.held.size);
   }
 
   /** Calls of exec that were handed out, ever. */
   get executions(): number {
-    return this.#sum((slot) => slot.claimed);
+    return this.slots.sum((slot) => slot.claimed);
   }
 
   /** Slots that were ever given an item. */
   get executors(): number {
-    return this.#sum((slot) => (slot.claimed > 0 ? 1 : 0));
+    return this.slots.sum((slot) => (slot.claimed > 0 ? 1 : 0));
   }
 
-  /** The items in exec now. */
   *heldItems(): Generator<HeldItem> {
-    for (const slot of this.#slots.values()) yield* slot.held;
+    for (const slot of this.slots.all()) yield* slot.held;
   }
 
   /** Whether anyone is in exec or called to it, so that a lease must be watched. */
   get isBusy(): boolean {
-    return [...this.#slots.values()].some((slot) => slot.state !== "idle");
+    return this.slots.sum((slot) => (slot.state === "idle" ? 0 : 1)) > 0;
   }
 
   /** When the first deferred item is due. */
   get earliestDueMs(): number | null {
-    const dues = [...this.steps.values()].flatMap((step) => step.earliestDueMs ?? []);
-    return dues.length === 0 ? null : Math.min(...dues);
+    let earliest: number | null = null;
+    for (const { earliestDueMs } of this.steps.values()) {
+      if (earliestDueMs !== null && earliestDueMs < (earliest ?? Number.POSITIVE_INFINITY)) earliest = earliestDueMs;
+    }
+    return earliest;
   }
 
   /** Calls as many slots as could begin items now, beyond those called already. Returns the wakes to be sent. */
   wakeForWork(nowMs: number): Wake[] {
-    if (this.#isInlineWork(nowMs)) return [this.#wake("inline", nowMs)];
+    if (this.#isInlineWork(nowMs)) return [this.slots.wake("inline", nowMs)];
     return (["object", "queue"] as const).flatMap((home) => {
-      const missing = this.#executorsWanted(home, nowMs) - this.#expectedAt(home, nowMs);
-      return Array.from({ length: Math.max(0, missing) }, () => this.#wake(home, nowMs));
+      const missing = this.#executorsWanted(home, nowMs) - this.slots.expectedAt(home, nowMs);
+      return Array.from({ length: Math.max(0, missing) }, () => this.slots.wake(home, nowMs));
     });
   }
 
-  /** Wakes that were sent and not answered: they may have been lost. */
-  wakeAgain(nowMs: number, patienceMs: number): Wake[] {
-    const silent = [...this.#slots.values()].filter(
-      (slot) => slot.state === "woken" && slot.wokenMs + patienceMs <= nowMs,
-    );
-    for (const slot of silent) this.#save(slot, { wokenMs: nowMs });
-    return silent.map(({ id, wake, home }) => ({ slot: id, wake, home }));
-  }
-
   /**
-   * An executor enters the slot it was called to. Refused (nothing is returned) unless it answers the slot's latest wake. The
-   * same wake may enter a living slot only where the earlier entry must be dead: an alarm runs again, or a message is delivered
-   * once more; what that entry held is pending at once, without waiting for its lease.
+   * An executor enters the slot it was called to; nothing is returned where it is refused. Where it takes over from an entry
+   * that must be dead (its alarm runs again, or its message was delivered once more), what that one held is pending at once,
+   * without waiting for its lease.
    */
-  enter({ slot: id, wake, delivery, entry }: Entry, nowMs: number): { fence: number; lost: Settled } | undefined {
-    const slot = this.#slots.get(id);
-    if (!slot || slot.wake !== wake || slot.state === "idle") return undefined;
-    slot.leaseMs = nowMs + LEASE_MS;
-    if (slot.state === "live" && slot.entry === entry) return { fence: slot.fence, lost: this.#settled([]) };
-    const isRerun = slot.home === "object" || delivery > slot.delivery;
-    if (slot.state === "live" && !isRerun) return undefined;
-    const lost = this.#lose(slot, nowMs);
-    this.#save(slot, { state: "live", delivery, entry, fence: slot.fence + 1, given: 0 });
+  enter(entry: Entry, nowMs: number): { fence: number; lost: Settled } | undefined {
+    const acceptance = this.slots.judge(entry);
+    if (acceptance === "refused") return undefined;
+    const slot = this.slots.get(entry.slot) as Slot;
+    const lost = acceptance === "over" ? this.#lose(slot, nowMs) : this.#settled([]);
+    if (acceptance === "again") this.slots.renew(slot, nowMs);
+    else this.slots.admit(slot, entry, nowMs);
     return { fence: slot.fence, lost };
-  }
-
-  isCurrent(id: number, fence: number): boolean {
-    const slot = this.#slots.get(id);
-    return slot?.state === "live" && slot.fence === fence;
   }
 
   /**
@@ -139,9 +99,8 @@ export class Ledger {
    * them; its failures never do.
    */
   settle(id: number, fence: number, outcomes: Outcome[], nowMs: number, random: () => number): Settled {
-    const slot = this.#slots.get(id);
-    const isCurrent = this.isCurrent(id, fence);
-    if (slot && isCurrent) slot.leaseMs = nowMs + LEASE_MS;
+    const isCurrent = this.slots.isCurrent(id, fence);
+    if (isCurrent) this.slots.renew(this.slots.get(id) as Slot, nowMs);
     const rows: ItemRow[] = [];
     for (const outcome of outcomes) {
       const step = this.steps.get(outcome.step);
@@ -151,7 +110,7 @@ export class Ledger {
       if (!row) continue;
       rows.push(row);
       // An item that has an outcome is held by nobody any more, whoever brought it.
-      if (held) this.#slots.get(held.slot)?.held.delete(held);
+      if (held) this.slots.get(held.slot)?.held.delete(held);
     }
     return this.#settled(rows);
   }
@@ -162,55 +121,40 @@ export class Ledger {
    * than it was given) come first, at no cost.
    */
   claim(id: number, received: number, isFull: (item: HeldItem) => boolean, nowMs: number): HeldItem[] {
-    const slot = this.#slots.get(id) as Slot;
+    const slot = this.slots.get(id) as Slot;
     const missed = slot.given > received ? [...slot.held].slice(received - slot.given) : [];
     if (missed.some(isFull) || this.#hasLoneSuspect()) return missed;
     const claimed = this.#take(slot, isFull, nowMs);
     if (claimed.length === 0 && this.held === 0) claimed.push(...this.#takeSuspect(id, nowMs));
-    if (claimed.length > 0) {
-      for (const item of claimed) slot.held.add(item);
-      const count = claimed.length;
-      this.#save(slot, { given: slot.given + count, claimed: slot.claimed + count });
-    }
+    if (claimed.length > 0) this.slots.give(slot, claimed);
     return [...missed, ...claimed];
   }
 
   /** Whether the slot holds nothing: its executor may leave. */
   isEmpty(id: number): boolean {
-    return this.#slots.get(id)?.held.size === 0;
-  }
-
-  leave(id: number): void {
-    const slot = this.#slots.get(id);
-    if (slot && slot.state !== "idle") this.#save(slot, { state: "idle" });
+    return this.slots.get(id)?.held.size === 0;
   }
 
   /** Takes back what executors held that no longer report. */
   expire(nowMs: number): Settled {
-    const lost = [...this.#slots.values()].filter((slot) => slot.state === "live" && slot.leaseMs <= nowMs);
-    const settled = lost.map((slot) => {
-      const one = this.#lose(slot, nowMs);
-      this.#save(slot, { state: "idle" });
-      return one;
-    });
-    return {
-      failures: settled.flatMap((one) => one.failures),
-      steps: new Set(settled.flatMap((one) => [...one.steps])),
-    };
+    return this.#evict((slot) => slot.state === "live" && slot.leaseMs <= nowMs, nowMs);
   }
 
   /** The run's own object was away: what it executed inline is lost. */
   loseInline(nowMs: number): Settled {
-    const slot = [...this.#slots.values()].find(({ home, state }) => home === "inline" && state !== "idle");
-    if (!slot) return this.#settled([]);
-    const lost = this.#lose(slot, nowMs);
-    this.#save(slot, { state: "idle" });
-    return lost;
+    return this.#evict((slot) => slot.state !== "idle" && slot.home === "inline", nowMs);
   }
 
-  /** Believes every claim a while longer: the run's object was late itself, and reports may be waiting at its door. */
-  extendLeases(nowMs: number): void {
-    for (const slot of this.#slots.values()) slot.leaseMs = Math.max(slot.leaseMs, nowMs + GRACE_MS);
+  #evict(isLost: (slot: Slot) => boolean, nowMs: number): Settled {
+    const settled = this.slots.find(isLost).map((slot) => {
+      const lost = this.#lose(slot, nowMs);
+      this.slots.leave(slot.id);
+      return lost;
+    });
+    return {
+      failures: settled.flatMap((lost) => lost.failures),
+      steps: new Set(settled.flatMap((lost) => [...lost.steps])),
+    };
   }
 
   #lose(slot: Slot, nowMs: number): Settled {
@@ -263,8 +207,8 @@ export class Ledger {
   }
 
   #executorsWanted(home: Home, nowMs: number): number {
-    const steps = [...this.steps.values()].filter((step) => step.plan.home === home);
     if (this.#hasLoneSuspect()) return 0;
+    const steps = [...this.steps.values()].filter((step) => step.plan.home === home);
     const wanted = steps.map((step) => Math.ceil(step.startable(nowMs) / step.plan.perExecutor));
     const sum = wanted.reduce((total, count) => total + count, 0);
     return sum > 0 || this.held > 0 ? sum : Number(steps.some((step) => step.hasSuspect));
@@ -275,45 +219,5 @@ export class Ledger {
     const [step, ...others] = this.steps.values();
     if (!step || others.length > 0 || step.total !== 1 || this.isBusy) return false;
     return step.startable(nowMs) === 1 && step.history(0).crashes === 0;
-  }
-
-  /** Slots that were called and have had no time to answer yet. */
-  #expectedAt(home: Home, nowMs: number): number {
-    const isExpected = (slot: Slot) => slot.home === home && slot.state === "woken" && slot.wokenMs + LEASE_MS > nowMs;
-    return this.#sum((slot) => (isExpected(slot) ? 1 : 0));
-  }
-
-  #wake(home: Home, nowMs: number): Wake {
-    const slot = this.#idleSlot(home);
-    this.#save(slot, { state: "woken", wake: slot.wake + 1, delivery: 0, wokenMs: nowMs });
-    return { slot: slot.id, wake: slot.wake, home };
-  }
-
-  #idleSlot(home: Home): Slot {
-    for (const slot of this.#slots.values()) if (slot.home === home && slot.state === "idle") return slot;
-    const fresh = {
-      wake: 0,
-      delivery: 0,
-      entry: "",
-      fence: 0,
-      given: 0,
-      wokenMs: 0,
-      leaseMs: 0,
-      claimed: 0,
-      held: new Set<HeldItem>(),
-    };
-    const slot: Slot = { ...fresh, id: this.#slots.size, home, state: "idle" };
-    this.#slots.set(slot.id, slot);
-    return slot;
-  }
-
-  #save(slot: Slot, change: Partial<Slot>): void {
-    this.#store.saveSlot(Object.assign(slot, change));
-  }
-
-  #sum(measure: (slot: Slot) => number): number {
-    let sum = 0;
-    for (const slot of this.#slots.values()) sum += measure(slot);
-    return sum;
   }
 }

@@ -1,5 +1,5 @@
 import type { Outcome } from "./items.ts";
-import type { Entry } from "./ledger.ts";
+import type { Entry } from "./slots.ts";
 
 /** A call to come and pull: all that a queue message or an executor's alarm says. */
 export interface Order {

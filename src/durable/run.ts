@@ -3,11 +3,11 @@ import { differences } from "../core/graph.ts";
 import { type Effect, NEW_RUN, type RunError } from "../core/run.ts";
 import { drive, isThenable } from "../core/turn.ts";
 import { type Ending, pull } from "./executor.ts";
-import { type Entry, LEASE_MS, type Wake } from "./ledger.ts";
 import { Live } from "./live.ts";
 import { Pages } from "./pages.ts";
 import type { Order, Reply, Report, RunPort } from "./protocol.ts";
 import type { Registered, Registry } from "./registry.ts";
+import { type Entry, LEASE_MS, type Wake } from "./slots.ts";
 import { type HeldItem, Store } from "./store.ts";
 import {
   type ItemPage,
@@ -188,9 +188,9 @@ export class FlowRunObject extends DurableObject {
     this.#wasExtended = isLate && !this.#wasExtended;
     this.#commit((walk, nowMs) => {
       if (walk.state.status !== "running") return { answer: undefined, effects: [] };
-      if (this.#wasExtended) walk.ledger.extendLeases(nowMs);
+      if (this.#wasExtended) walk.ledger.slots.extendLeases(nowMs);
       const effects = walk.react(walk.ledger.expire(nowMs));
-      this.#send(walk.ledger.wakeAgain(nowMs, patienceMs));
+      this.#send(walk.ledger.slots.wakeAgain(nowMs, patienceMs));
       return { answer: undefined, effects };
     });
   }
@@ -219,11 +219,11 @@ export class FlowRunObject extends DurableObject {
   #reply({ slot, fence, isClaiming, received }: Omit<Report, "outcomes">, nowMs: number): Reply {
     const walk = this.#running;
     const { ledger } = walk;
-    const isCurrent = ledger.isCurrent(slot, fence);
+    const isCurrent = ledger.slots.isCurrent(slot, fence);
     const isStopped = !isCurrent || walk.state.status !== "running";
     const held = isStopped || !isClaiming ? [] : ledger.claim(slot, received, this.#page.meter(), nowMs);
     const isDone = isCurrent && ledger.isEmpty(slot);
-    if (isDone) ledger.leave(slot);
+    if (isDone) ledger.slots.leave(slot);
     return { fence, isStopped, isDone, ...this.#brief(walk, held) };
   }
 

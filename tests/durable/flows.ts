@@ -36,7 +36,7 @@ async function work({ n, gate, failures = 0 }: Task, { attempt, signal }: ExecCo
   stage().say("start");
   stage().say(`start ${n}`);
   signal.addEventListener("abort", () => stage().say(`abort ${n}: ${signal.reason.name}`));
-  if (gate !== undefined) await stage().gate(gate).promise;
+  if (gate !== undefined) await stage().pass(gate);
   stage().say("end");
   stage().say(`end ${n}`);
   if (attempt <= failures) throw new Error(`task ${n} failed at attempt ${attempt}`);
@@ -123,7 +123,7 @@ export interface Halts {
 
 async function halt(name: string, { at }: Halts): Promise<void> {
   stage().say(name);
-  if (at.includes(name) && stage().count(name) === 1) await stage().gate(name).promise;
+  if (at.includes(name) && stage().count(name) === 1) await stage().pass(name);
 }
 
 /** Writes to shared, halts, and writes again. */

@@ -1,47 +1,36 @@
-/** A promise that a test opens: how it decides what happens when. */
-export interface Gate {
-  readonly promise: Promise<void>;
-  open(): void;
-}
-
 /**
  * Where a test and the flows it runs meet: both live in one isolate. Flows say what they do, and wait at gates that the test
  * opens; a test waits for what it hears. So no test ever sleeps until something has probably happened.
+ *
+ * Waiting is looking again and again: one object's code must not resolve another's promise.
  */
 export class Stage {
   readonly said: string[] = [];
-  readonly #gates = new Map<string, Gate>();
-  #listeners: (() => void)[] = [];
+  readonly #open = new Set<string>();
 
   say(words: string): void {
     this.said.push(words);
-    for (const listen of this.#listeners.splice(0)) listen();
   }
 
   count(words: string): number {
     return this.said.filter((said) => said === words).length;
   }
 
-  /** Resolves once `holds` does, which is asked again whenever something was said. */
-  async until(holds: (said: string[]) => boolean): Promise<void> {
-    while (!holds(this.said)) await new Promise<void>((resolve) => this.#listeners.push(resolve));
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await scheduler.wait(1);
   }
 
   heard(words: string, times = 1): Promise<void> {
     return this.until(() => this.count(words) >= times);
   }
 
-  gate(name: string): Gate {
-    const known = this.#gates.get(name);
-    if (known) return known;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const gate = { promise, open: resolve };
-    this.#gates.set(name, gate);
-    return gate;
+  /** Waits until the test has opened the gate. */
+  pass(gate: string): Promise<void> {
+    return this.until(() => this.#open.has(gate));
   }
 
-  open(...names: string[]): void {
-    for (const name of names) this.gate(name).open();
+  open(...gates: string[]): void {
+    for (const gate of gates) this.#open.add(gate);
   }
 }
 

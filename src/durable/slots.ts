@@ -1,0 +1,135 @@
+import type { HeldItem, Home, SlotRow, Store } from "./store.ts";
+
+/** How long a claim is believed without a report. */
+export const LEASE_MS = 10_000;
+/** How often an executor reports at least. */
+export const RENEWAL_MS = LEASE_MS / 3;
+/** What a lease is worth after the run's object was loaded anew: a living executor reports within a renewal. */
+const GRACE_MS = 4_000;
+
+export interface Slot extends SlotRow {
+  /** Until when its claim is believed. Kept in memory only: renewing it must not cost a row. */
+  leaseMs: number;
+}
+
+/** A call to come and pull. */
+export interface Wake {
+  slot: number;
+  wake: number;
+  home: Home;
+}
+
+/** An executor's answer to a wake. */
+export interface Entry {
+  slot: number;
+  wake: number;
+  /** Which delivery of the wake this is. */
+  delivery: number;
+  /** A name the executor gave itself for this entry. */
+  entry: string;
+}
+
+/** `again` is a repeated call of an entry that was accepted; `over` takes the slot from an earlier entry that must be dead. */
+export type Acceptance = "first" | "again" | "over" | "refused";
+
+/** The slots of a run: who was called, who is there, and until when that is believed. */
+export class Slots {
+  readonly #store: Store;
+  readonly #slots = new Map<number, Slot>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  restore(nowMs: number): void {
+    for (const row of this.#store.slots()) this.#slots.set(row.id, { ...row, leaseMs: nowMs + GRACE_MS });
+  }
+
+  get(id: number): Slot | undefined {
+    return this.#slots.get(id);
+  }
+
+  all(): Iterable<Slot> {
+    return this.#slots.values();
+  }
+
+  find(isMeant: (slot: Slot) => boolean): Slot[] {
+    return [...this.#slots.values()].filter(isMeant);
+  }
+
+  sum(measure: (slot: Slot) => number): number {
+    let sum = 0;
+    for (const slot of this.#slots.values()) sum += measure(slot);
+    return sum;
+  }
+
+  save(slot: Slot, change: Partial<Slot>): void {
+    this.#store.saveSlot(Object.assign(slot, change));
+  }
+
+  /** Calls an idle slot of this home, or a new one. */
+  wake(home: Home, nowMs: number): Wake {
+    const slot = this.#idle(home);
+    this.save(slot, { state: "woken", wake: slot.wake + 1, delivery: 0, wokenMs: nowMs });
+    return { slot: slot.id, wake: slot.wake, home };
+  }
+
+  /** Wakes that were sent and not answered: they may have been lost. */
+  wakeAgain(nowMs: number, patienceMs: number): Wake[] {
+    const silent = this.find((slot) => slot.state === "woken" && slot.wokenMs + patienceMs <= nowMs);
+    for (const slot of silent) this.save(slot, { wokenMs: nowMs });
+    return silent.map(({ id, wake, home }) => ({ slot: id, wake, home }));
+  }
+
+  /** Slots of a home that were called and have had no time to answer yet. */
+  expectedAt(home: Home, nowMs: number): number {
+    const isExpected = (slot: Slot) => slot.home === home && slot.state === "woken" && slot.wokenMs + LEASE_MS > nowMs;
+    return this.sum((slot) => (isExpected(slot) ? 1 : 0));
+  }
+
+  /** Whether an executor may enter: only in answer to the latest wake, and not where another one lives. */
+  judge({ slot: id, wake, delivery, entry }: Entry): Acceptance {
+    const slot = this.#slots.get(id);
+    if (!slot || slot.wake !== wake || slot.state === "idle") return "refused";
+    if (slot.state === "woken") return "first";
+    if (slot.entry === entry) return "again";
+    return slot.home === "object" || delivery > slot.delivery ? "over" : "refused";
+  }
+
+  admit(slot: Slot, { delivery, entry }: Entry, nowMs: number): void {
+    this.save(slot, { state: "live", delivery, entry, fence: slot.fence + 1, given: 0 });
+    this.renew(slot, nowMs);
+  }
+
+  isCurrent(id: number, fence: number): boolean {
+    const slot = this.#slots.get(id);
+    return slot?.state === "live" && slot.fence === fence;
+  }
+
+  renew(slot: Slot, nowMs: number): void {
+    slot.leaseMs = nowMs + LEASE_MS;
+  }
+
+  /** Believes every claim a while longer: the run's object was late itself, and reports may be waiting at its door. */
+  extendLeases(nowMs: number): void {
+    for (const slot of this.#slots.values()) slot.leaseMs = Math.max(slot.leaseMs, nowMs + GRACE_MS);
+  }
+
+  give(slot: Slot, items: HeldItem[]): void {
+    for (const item of items) slot.held.add(item);
+    this.save(slot, { given: slot.given + items.length, claimed: slot.claimed + items.length });
+  }
+
+  leave(id: number): void {
+    const slot = this.#slots.get(id);
+    if (slot && slot.state !== "idle") this.save(slot, { state: "idle" });
+  }
+
+  #idle(home: Home): Slot {
+    for (const slot of this.#slots.values()) if (slot.home === home && slot.state === "idle") return slot;
+    const fresh = { wake: 0, delivery: 0, entry: "", fence: 0, given: 0, wokenMs: 0, leaseMs: 0, claimed: 0 };
+    const slot: Slot = { ...fresh, id: this.#slots.size, home, state: "idle", held: new Set() };
+    this.#slots.set(slot.id, slot);
+    return slot;
+  }
+}
