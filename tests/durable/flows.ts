@@ -110,59 +110,9 @@ export const workFlows = {
   },
   "by hand": () => atOnce({ maxRetries: 3, wait: 60, perExecutor: 4, concurrency: 8 }),
   "by hand, at once": () => atOnce({ maxRetries: 3 }),
+  "by hand, few": () => atOnce({ maxRetries: 3, wait: 3, perExecutor: 2, concurrency: 5 }),
   "by hand, in order": () => new Flow(new InOrder()),
   "by hand, queue": () => atOnce({ ...HAND_QUEUE, perExecutor: 4, concurrency: 8 }),
-};
-
-export interface Halts {
-  /** The hooks that halt in the middle, the first time they get there. */
-  at: string[];
-  log: string[];
-  list: number[];
-}
-
-async function halt(name: string, { at }: Halts): Promise<void> {
-  stage().say(name);
-  if (at.includes(name) && stage().count(name) === 1) await stage().pass(name);
-}
-
-/** Writes to shared, halts, and writes again. */
-class Halting extends ParallelBatchNode<Halts, NonIterableObject, number, number> {
-  async prep(shared: Halts) {
-    shared.log.push("prep began");
-    await halt("prep", shared);
-    shared.log.push("prep ended");
-    return shared.list;
-  }
-  exec(number: number) {
-    return 10 * number;
-  }
-  async post(shared: Halts, list: number[], results: number[]) {
-    shared.log.push("post began");
-    list.push(...results);
-    await halt("post", shared);
-    shared.log.push("post ended");
-  }
-}
-
-/** Halts between two pages of items. */
-class HaltingPages extends ParallelBatchNode<Halts, NonIterableObject, number, number> {
-  async *prep(shared: Halts) {
-    for (let index = 0; index < 1200; index++) yield index;
-    await halt("pages", shared);
-    for (let index = 1200; index < 2100; index++) yield index;
-  }
-  exec(number: number) {
-    return number;
-  }
-  post(shared: Halts, _: number[], results: number[]) {
-    shared.list = results;
-  }
-}
-
-export const haltingFlows = {
-  halting: () => new Flow(new Halting()),
-  "halting pages": () => new Flow(new HaltingPages({ concurrency: 64, perExecutor: 64 })),
 };
 
 /** What the next deploy makes of the flow `changing`. */

@@ -7,6 +7,7 @@
 export class Stage {
   readonly said: string[] = [];
   readonly #open = new Set<string>();
+  #isOver = false;
 
   say(words: string): void {
     this.said.push(words);
@@ -26,11 +27,15 @@ export class Stage {
 
   /** Waits until the test has opened the gate. */
   pass(gate: string): Promise<void> {
-    return this.until(() => this.#open.has(gate));
+    return this.until(() => this.#isOver || this.#open.has(gate));
   }
 
   open(...gates: string[]): void {
     for (const gate of gates) this.#open.add(gate);
+  }
+
+  end(): void {
+    this.#isOver = true;
   }
 }
 
@@ -40,8 +45,9 @@ export function stage(): Stage {
   return current;
 }
 
-/** A stage on which nothing was said and all gates are closed. */
+/** A stage on which nothing was said and all gates are closed. Whoever still waits on the last one may go. */
 export function newStage(): Stage {
+  current.end();
   current = new Stage();
   return current;
 }

@@ -1,8 +1,9 @@
 import { serve } from "../../src/cloudflare.ts";
 import type { Order } from "../../src/durable/protocol.ts";
-import { changingFlows, haltingFlows, workFlows } from "./flows.ts";
-import { isByHand, keepOrder } from "./hand.ts";
+import { changingFlows, workFlows } from "./flows.ts";
+import { haltingFlows } from "./halting.ts";
 import { mistakes } from "./mistakes.ts";
+import { isByHand, keepOrder } from "./orders.ts";
 import { programFlows } from "./programs/index.ts";
 
 // The Worker under test: served as any Worker would be. Only the calls of runs that a test executes by hand are kept back.
@@ -11,14 +12,10 @@ const app = serve({ flows: { ...programFlows, ...workFlows, ...haltingFlows, ...
 
 export default {
   fetch: app.fetch,
-  queue(batch: MessageBatch) {
-    const mine = batch.messages.filter((message) => isByHand(message.body as Order));
-    for (const message of mine) {
-      keepOrder(message.body as Order);
-      message.ack();
-    }
-    const messages = batch.messages.filter((message) => !mine.includes(message));
-    return app.queue({ queue: batch.queue, messages } as unknown as MessageBatch);
+  queue(batch: MessageBatch): Promise<void> {
+    const messages = batch.messages.filter((message) => !isByHand(message.body));
+    for (const { body } of batch.messages) if (isByHand(body)) keepOrder(body);
+    return app.queue({ ...batch, messages });
   },
 };
 
