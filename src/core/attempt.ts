@@ -47,13 +47,15 @@ interface Executable {
  */
 export function callExec(node: Executable, item: unknown, attempt: Attempt, timeoutSec: number | undefined): unknown {
   const called = node.exec(item, attempt);
-  return timeoutSec === undefined || !isThenable(called) ? called : inTime(called, attempt, timeoutSec);
+  return timeoutSec === undefined ? called : inTime("exec", called, attempt, timeoutSec);
 }
 
-function inTime(called: PromiseLike<unknown>, attempt: Attempt, timeoutSec: number): Promise<unknown> {
+/** What a hook returned, if it comes within `timeoutSec`; an error else. */
+export function inTime(hook: string, called: unknown, attempt: Attempt, timeoutSec: number): unknown {
+  if (!isThenable(called)) return called;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      const error = new Error(`exec did not end within its timeout of ${timeoutSec} s`);
+      const error = new Error(`${hook} did not end within its timeout of ${timeoutSec} s`);
       error.name = "TimeoutError";
       attempt.abort(error);
       reject(error);

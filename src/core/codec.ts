@@ -123,18 +123,28 @@ function partsOf(value: object): Iterable<unknown> {
 
 /** A stored value as JSON text, for clients. What JSON has no word for becomes what `JSON.stringify` users expect. */
 export function toJson(text: string): string {
-  return text[0] === "j" ? text.slice(1) : (JSON.stringify(plainOf(decode(text), [])) ?? "null");
+  if (text[0] === "j") return text.slice(1);
+  return JSON.stringify(plainOf(decode(text), { above: [], budget: { left: MOST_JSON_VALUES } })) ?? "null";
 }
 
-function plainOf(value: unknown, above: object[]): unknown {
+/** Shared references are written out each time they occur, so a short text may be a long JSON: so many values are written. */
+const MOST_JSON_VALUES = 1_000_000;
+
+interface Writing {
+  above: object[];
+  budget: { left: number };
+}
+
+function plainOf(value: unknown, { above, budget }: Writing): unknown {
   if (typeof value === "bigint") return value.toString();
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Date || value instanceof URL) return value.toJSON();
   if (above.includes(value)) return "[circular]";
-  const inside = [...above, value];
+  if (budget.left-- <= 0) return "[left out]";
+  const write = (part: unknown) => plainOf(part, { above: [...above, value], budget });
   if (value instanceof Error) return { name: value.name, message: value.message };
-  if (value instanceof Map) return [...value].map((entry) => plainOf(entry, inside));
-  if (Array.isArray(value) || value instanceof Set) return [...value].map((part) => plainOf(part, inside));
+  if (value instanceof Map || Array.isArray(value) || value instanceof Set)
+    return Array.from<unknown, unknown>(value, write);
   if (ArrayBuffer.isView(value)) return [...new Uint8Array(value.buffer, value.byteOffset, value.byteLength)];
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, plainOf(part, inside)]));
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, write(part)]));
 }

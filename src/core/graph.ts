@@ -30,6 +30,10 @@ export class Graph {
     return this.#nodes.keys();
   }
 
+  has(id: string): boolean {
+    return this.#nodes.has(id);
+  }
+
   node(id: string): BaseNode {
     const node = this.#nodes.get(id);
     if (!node)

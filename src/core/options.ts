@@ -50,10 +50,16 @@ const CHECKS: { readonly [key: string]: Check } = {
 export function checkOptions(owner: string, options: object): void {
   for (const [key, value] of Object.entries(options)) {
     const check = CHECKS[key];
+    if (key === "executor") checkExecutor(owner, value);
     if (value === undefined || !check) continue;
     const [expected, holds] = check;
     if (typeof value !== "number" || !holds(value)) {
       throw new RangeError(`Expected \`${key}\` of ${owner} to be ${expected}, got \`${String(value)}\``);
     }
   }
+}
+
+function checkExecutor(owner: string, value: unknown): void {
+  if (value === undefined || value === "object" || value === "queue") return;
+  throw new RangeError(`Expected \`executor\` of ${owner} to be "object" or "queue", got \`${String(value)}\``);
 }

@@ -1,4 +1,4 @@
-import { type Attempt, callExec } from "../core/attempt.ts";
+import { type Attempt, callExec, inTime } from "../core/attempt.ts";
 import { decode, encode } from "../core/codec.ts";
 import { type Failure, toFailure } from "../core/errors.ts";
 import { type BaseNode, Node } from "../core/node.ts";
@@ -10,27 +10,37 @@ const DEFAULT_TIMEOUT_SEC = 300;
 
 /**
  * One call of exec, its outcome as data. After the last attempt, or an error that no retry can mend, `execFallback` has the
- * word; what it throws is final.
+ * word; what it throws is final. Not so where the executor was stopped meanwhile: an aborted call is no failure.
  */
-export async function execItem(self: BaseNode, claimed: ClaimedItem, attempt: Attempt): Promise<Outcome> {
+export async function execItem(
+  self: BaseNode,
+  claimed: ClaimedItem,
+  attempt: Attempt,
+  isStopped: () => boolean,
+): Promise<Outcome> {
   const { step, index, attempts, isLast } = claimed;
-  const item = decode(claimed.item);
   try {
-    const result = await callExec(self, item, attempt, self["_options"].timeout ?? DEFAULT_TIMEOUT_SEC);
+    const result = await callExec(self, decode(claimed.item), attempt, timeoutOf(self));
     return { step, index, attempts, ...stored(result, self, index) };
   } catch (error) {
     const failure = toFailure(error);
-    if (!isLast && failure.retryable !== false) return { step, index, attempts, ok: false, failure };
-    return { step, index, attempts, ...(await fallback(self, item, error, index)) };
+    const isFinal = isLast || failure.retryable === false;
+    if (!isFinal || isStopped()) return { step, index, attempts, ok: false, failure };
+    return { step, index, attempts, ...(await fallback(self, claimed, error, attempt)) };
   }
+}
+
+function timeoutOf(self: BaseNode): number {
+  return self["_options"].timeout ?? DEFAULT_TIMEOUT_SEC;
 }
 
 type Result = { ok: true; body: string } | { ok: false; failure: Failure };
 
-async function fallback(self: BaseNode, item: unknown, error: unknown, index: number): Promise<Result> {
+async function fallback(self: BaseNode, claimed: ClaimedItem, error: unknown, attempt: Attempt): Promise<Result> {
   try {
     if (!(self instanceof Node)) throw error;
-    return stored(await self.execFallback(item, error as Error), self, index);
+    const called = self.execFallback(decode(claimed.item), error as Error);
+    return stored(await inTime("execFallback", called, attempt, timeoutOf(self)), self, claimed.index);
   } catch (thrown) {
     return { ok: false, failure: { ...toFailure(thrown), retryable: false } };
   }

@@ -20,6 +20,8 @@ const PAUSE_MS = 4;
 /** How long a run that cannot be reached is tried again; the platform ends alarms and consumers at 15 minutes. */
 const LONGEST_SLICE_MS = 14 * 60 * 1000;
 const LONGEST_BACKOFF_MS = 2_000;
+/** Run and executor should never differ on whether there is work here; if they do, they ask no faster than this. */
+const IDLE_MS = 100;
 
 export interface Slice {
   order: Order;
@@ -30,6 +32,8 @@ export interface Slice {
   claimMs: number;
   /** A fresh way to the run: a stub that broke stays broken. */
   connect: () => RunPort;
+  /** Takes what goes on after the slice has ended: calls that were told to stop, of which some may still succeed. */
+  linger: (rest: Promise<unknown>) => void;
 }
 
 /** How a slice ended: `lost` when the run could not be reached, so that somebody must come again. */
@@ -72,19 +76,31 @@ class Puller {
     const shape = JSON.stringify(flow.shape);
     const entered = await this.#call((port) => port.enter(entry, shape));
     if (!entered) return "refused";
-    for (let reply = entered; ; ) {
+    // A slot that was lost must be left at once, since its next wake comes to this same place; what was in exec there lingers.
+    const reply = await this.#work(entered, (latest) => latest.isStopped || this.#isOver(latest));
+    if (!this.#isOver(reply)) this.#slice.linger(this.#work(reply, (latest) => this.#isOver(latest)));
+    return "done";
+  }
+
+  /** Executes and reports until an answer says to end. */
+  async #work(first: Reply, isEnd: (reply: Reply) => boolean): Promise<Reply> {
+    for (let reply = first; ; ) {
       this.#accept(reply);
-      if (reply.isDone || (this.#isStopped && this.#inExec.size + this.#finished.length === 0)) return "done";
+      if (isEnd(reply)) return reply;
       await this.#somethingToReport();
-      const report = this.#report(entered.fence);
+      const report = this.#report(reply.fence);
       reply = await this.#call((port) => port.report(report));
     }
   }
 
-  #accept({ steps, items, isStopped }: Reply): void {
+  #isOver({ isDone, isClosed }: Reply): boolean {
+    return isDone || (isClosed && this.#inExec.size + this.#finished.length === 0);
+  }
+
+  #accept({ steps, items, isStopped, isDone }: Reply): void {
     for (const brief of steps) if (!this.#nodes.has(brief.step)) this.#nodes.set(brief.step, this.#node(brief));
     this.#received += items.length;
-    if (isStopped && !this.#isStopped) this.#stop();
+    if ((isStopped || isDone) && !this.#isStopped) this.#stop();
     for (const item of items) if (!this.#inExec.has(keyOf(item))) void this.#execute(item);
   }
 
@@ -100,9 +116,9 @@ class Puller {
     const { step, index, attempts } = claimed;
     const attempt = new Attempt(`${this.#slice.order.run}/${step}/${index}/${attempts + 1}`, attempts + 1);
     this.#inExec.set(keyOf(claimed), attempt);
-    const outcome = await execItem(self, claimed, attempt);
+    const outcome = await execItem(self, claimed, attempt, () => this.#isStopped);
     this.#inExec.delete(keyOf(claimed));
-    this.#finished.push(outcome);
+    if (outcome.ok || !this.#isStopped) this.#finished.push(outcome);
     this.#announce();
   }
 
@@ -113,7 +129,8 @@ class Puller {
 
   /** Resolves when outcomes have waited long enough for company, when nothing is in exec, or when the lease wants renewing. */
   async #somethingToReport(): Promise<void> {
-    if (this.#inExec.size === 0 || this.#finished.length > 0) return;
+    if (this.#finished.length > 0) return;
+    if (this.#inExec.size === 0) return sleep(IDLE_MS);
     let timer: ReturnType<typeof setTimeout> | null = null;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
@@ -164,7 +181,7 @@ class Puller {
   }
 }
 
-/** One number for an item of a run: a step has fewer than 2^32 items. */
+/** One number for an item of a run: it has fewer than 2^21 steps of fewer than 2^32 items. */
 function keyOf({ step, index }: ClaimedItem): number {
   return step * 2 ** 32 + index;
 }

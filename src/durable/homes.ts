@@ -28,7 +28,9 @@ export class ExecutorObject extends DurableObject {
     this.#connect = connect;
   }
 
+  /** A wake that arrives late must not take the place of a later one. */
   async wake(order: Order): Promise<void> {
+    if ((this.ctx.storage.kv.get<Order>("order")?.wake ?? 0) > order.wake) return;
     this.ctx.storage.kv.put("order", order);
     await this.ctx.storage.setAlarm(Date.now());
   }
@@ -40,7 +42,8 @@ export class ExecutorObject extends DurableObject {
     if (!this.#registry.has(order.flow)) return this.ctx.storage.deleteAll();
     const flow = this.#registry.make(order.flow);
     const connect = () => this.#connect(order.run);
-    const ending = await pull({ order, flow, delivery: 1, claimMs: OBJECT_CLAIM_MS, connect });
+    const linger = (rest: Promise<unknown>) => this.ctx.waitUntil(rest);
+    const ending = await pull({ order, flow, delivery: 1, claimMs: OBJECT_CLAIM_MS, connect, linger });
     if (ending === "lost") await this.ctx.storage.setAlarm(Date.now() + RETRY_MS);
     else if (this.#isLatest(order)) await this.ctx.storage.deleteAll();
   }
@@ -64,7 +67,16 @@ async function answer(message: Message, registry: Registry, connect: Connect): P
   }
   const claimMs = order.wake === 1 ? QUEUE_FIRST_CLAIM_MS : QUEUE_CLAIM_MS;
   const flow = registry.make(order.flow);
-  const ending = await pull({ order, flow, delivery: message.attempts, claimMs, connect: () => connect(order.run) });
+  const lingering: Promise<unknown>[] = [];
+  const ending = await pull({
+    order,
+    flow,
+    delivery: message.attempts,
+    claimMs,
+    connect: () => connect(order.run),
+    linger: (rest) => lingering.push(rest),
+  });
+  await Promise.allSettled(lingering);
   if (ending === "lost") message.retry();
   else message.ack();
 }

@@ -81,25 +81,20 @@ export class ItemStore {
     for (const row of rows) yield itemOf(step, row);
   }
 
-  /** The items with index `from` up to `to` that have a row, with their bodies. */
-  between(step: number, from: number, to: number): ItemRow[] {
-    return this.#sql
-      .exec<{ [key: string]: SqlStorageValue }>(
-        `select idx, status, attempts, crashes, due_ms, started_ms, finished_ms, body from item
-         where step = ? and idx >= ? and idx < ?`,
-        step,
-        from,
-        to,
-      )
-      .toArray()
-      .map((row) => {
-        const item = itemOf(step, row);
-        const isLong = row.body === null && (item.status === "succeeded" || item.status === "failed");
-        return {
-          ...item,
-          body: isLong ? this.#longText.get(`item/${step}/${item.index}`) : (row.body as string | null),
-        };
-      });
+  /** The items from index `from` on that have a row, in order; only those of one status if it is given. Read as they are asked for. */
+  *from(step: number, from: number, status: string | null): Generator<ItemRow> {
+    const rows = this.#sql.exec<{ [key: string]: SqlStorageValue }>(
+      `select idx, status, attempts, crashes, due_ms, started_ms, finished_ms, body from item
+       where step = ?1 and idx >= ?2 and (?3 is null or status = ?3) order by idx`,
+      step,
+      from,
+      status,
+    );
+    for (const row of rows) {
+      const item = itemOf(step, row);
+      const isLong = row.body === null && (item.status === "succeeded" || item.status === "failed");
+      yield { ...item, body: isLong ? this.#longText.get(`item/${step}/${item.index}`) : (row.body as string | null) };
+    }
   }
 
   /** The texts of a settled step's results, in order. */

@@ -8,7 +8,7 @@ import type { HeldItem, Home, StepRow, Store } from "./store.ts";
 export interface Plan {
   home: Exclude<Home, "inline">;
   /** Most items in exec at once. */
-  width: number;
+  concurrency: number;
   perExecutor: number;
   /** One after the other, each only when the one before has succeeded. */
   isSequential: boolean;
@@ -30,11 +30,11 @@ export interface Counts {
   failed: number;
 }
 
-type Place = "ready" | "suspect" | "deferred" | "held";
+type Standing = "ready" | "suspect" | "deferred" | "held";
 
 interface OpenItem {
   history: History;
-  place: Place;
+  standing: Standing;
   held: HeldItem | null;
 }
 
@@ -56,9 +56,9 @@ export class StepItems {
   earliestDueMs: number | null = null;
   readonly #store: Store;
   readonly #open = new Map<number, OpenItem>();
-  // Queues of indexes. An entry whose item has meanwhile another place is skipped when it is met.
-  #ready: number[] = [];
-  #suspects: number[] = [];
+  // In the order in which they became pending once more.
+  readonly #ready = new Set<number>();
+  readonly #suspects = new Set<number>();
   #cursor = 0;
 
   constructor(store: Store, row: StepRow, plan: Plan) {
@@ -107,26 +107,25 @@ export class StepItems {
   }
 
   /** How many items could begin at once, were there executors for them. Suspects do not count. */
-  startable(nowMs: number): number {
-    this.#release(nowMs);
+  get startable(): number {
     const inTurn = this.plan.isSequential && (this.deferred > 0 || this.hasSuspect);
-    const free = inTurn ? 0 : this.plan.width - this.held;
-    return Math.max(0, Math.min(free, this.total - this.#cursor + this.#ready.length));
+    const free = inTurn ? 0 : this.plan.concurrency - this.held;
+    return Math.max(0, Math.min(free, this.total - this.#cursor + this.#ready.size));
   }
 
   /** An item that begins now in `slot`, if one may. */
   take(slot: number, nowMs: number): HeldItem | undefined {
-    const index = this.startable(nowMs) > 0 ? this.#nextIndex() : undefined;
+    const index = this.startable > 0 ? this.#nextIndex() : undefined;
     return index === undefined ? undefined : this.#claim(slot, index, nowMs);
   }
 
   get hasSuspect(): boolean {
-    return this.#suspects.some((index) => this.#open.get(index)?.place === "suspect");
+    return this.#suspects.size > 0;
   }
 
   /** A suspect to be claimed alone. */
   takeSuspect(slot: number, nowMs: number): HeldItem | undefined {
-    const index = this.#shift(this.#suspects, "suspect");
+    const [index] = this.#suspects;
     return index === undefined ? undefined : this.#claim(slot, index, nowMs);
   }
 
@@ -178,7 +177,7 @@ export class StepItems {
       this.#queue(index, verdict.history);
       return { ...waiting, status: "pending" };
     }
-    this.#place(index, verdict.history, "deferred");
+    this.#stand(index, verdict.history, "deferred");
     this.earliestDueMs = Math.min(this.earliestDueMs ?? Infinity, verdict.dueMs);
     return { ...waiting, status: "deferred", dueMs: verdict.dueMs };
   }
@@ -191,35 +190,29 @@ export class StepItems {
     if (!isOpen || held.get(index)?.attempts !== row.attempts) held.delete(index);
     if (status === "succeeded") this.succeeded++;
     else if (status === "failed") this.failed++;
-    else if (status === "deferred") this.#place(index, row, "deferred");
+    else if (status === "deferred") this.#stand(index, row, "deferred");
     else this.#queue(index, row);
   }
 
-  #release(nowMs: number): void {
+  /** Makes what has come due pending once more. */
+  release(nowMs: number): void {
     if (this.earliestDueMs === null || this.earliestDueMs > nowMs) return;
     for (const index of this.#store.items.releaseDue(this.step, nowMs)) {
-      if (this.#open.get(index)?.place === "deferred") this.#queue(index, this.history(index));
+      if (this.#open.get(index)?.standing === "deferred") this.#queue(index, this.history(index));
     }
     this.earliestDueMs = this.#store.items.earliestDue(this.step);
   }
 
   #queue(index: number, history: History): void {
-    const place = isSuspect(history) ? "suspect" : "ready";
-    this.#place(index, history, place);
-    (place === "ready" ? this.#ready : this.#suspects).push(index);
+    const isApart = isSuspect(history);
+    this.#stand(index, history, isApart ? "suspect" : "ready");
+    (isApart ? this.#suspects : this.#ready).add(index);
   }
 
   #nextIndex(): number | undefined {
-    const again = this.#shift(this.#ready, "ready");
+    const [again] = this.#ready;
     if (again !== undefined) return again;
     return this.#cursor < this.total ? this.#cursor++ : undefined;
-  }
-
-  #shift(queue: number[], place: Place): number | undefined {
-    for (let index = queue.shift(); index !== undefined; index = queue.shift()) {
-      if (this.#open.get(index)?.place === place) return index;
-    }
-    return undefined;
   }
 
   #claim(slot: number, index: number, nowMs: number): HeldItem {
@@ -231,20 +224,22 @@ export class StepItems {
   #hold(item: HeldItem): void {
     const history = this.history(item.index);
     this.#remove(item.index);
-    this.#open.set(item.index, { history, place: "held", held: item });
+    this.#open.set(item.index, { history, standing: "held", held: item });
     this.held++;
   }
 
-  #place(index: number, { attempts, crashes }: History, place: Exclude<Place, "held">): void {
+  #stand(index: number, { attempts, crashes }: History, standing: Exclude<Standing, "held">): void {
     this.#remove(index);
-    this.#open.set(index, { history: { attempts, crashes }, place, held: null });
-    if (place === "deferred") this.deferred++;
+    this.#open.set(index, { history: { attempts, crashes }, standing, held: null });
+    if (standing === "deferred") this.deferred++;
   }
 
   #remove(index: number): void {
-    const place = this.#open.get(index)?.place;
-    if (place === "held") this.held--;
-    if (place === "deferred") this.deferred--;
+    const standing = this.#open.get(index)?.standing;
+    if (standing === "held") this.held--;
+    if (standing === "deferred") this.deferred--;
+    this.#ready.delete(index);
+    this.#suspects.delete(index);
     this.#open.delete(index);
   }
 }

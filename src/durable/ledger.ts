@@ -34,7 +34,8 @@ export class Ledger {
       this.steps.set(step.step, step);
       for (const item of step.restore(given.filter((item) => item.step === step.step))) held.add(item);
     }
-    for (const slot of this.slots.all()) slot.held = slot.held.intersection(held);
+    // Not by intersection(), which may change the order, and the order tells what an executor has missed.
+    for (const slot of this.slots.all()) slot.held = new Set([...slot.held].filter((item) => held.has(item)));
   }
 
   /** How many items are in exec now. */
@@ -72,9 +73,10 @@ export class Ledger {
 
   /** Calls as many slots as could begin items now, beyond those called already. Returns the wakes to be sent. */
   wakeForWork(nowMs: number): Wake[] {
-    if (this.#isInlineWork(nowMs)) return [this.slots.wake("inline", nowMs)];
+    for (const step of this.steps.values()) step.release(nowMs);
+    if (this.#isInlineWork()) return [this.slots.wake("inline", nowMs)];
     return (["object", "queue"] as const).flatMap((home) => {
-      const missing = this.#executorsWanted(home, nowMs) - this.slots.expectedAt(home, nowMs);
+      const missing = this.#executorsWanted(home) - this.slots.expectedAt(home);
       return Array.from({ length: Math.max(0, missing) }, () => this.slots.wake(home, nowMs));
     });
   }
@@ -124,6 +126,7 @@ export class Ledger {
     const slot = this.slots.get(id) as Slot;
     const missed = slot.given > received ? [...slot.held].slice(received - slot.given) : [];
     if (missed.some(isFull) || this.#hasLoneSuspect()) return missed;
+    for (const step of this.steps.values()) step.release(nowMs);
     const claimed = this.#take(slot, isFull, nowMs);
     if (claimed.length === 0 && this.held === 0) claimed.push(...this.#takeSuspect(id, nowMs));
     if (claimed.length > 0) this.slots.give(slot, claimed);
@@ -206,18 +209,18 @@ export class Ledger {
     return false;
   }
 
-  #executorsWanted(home: Home, nowMs: number): number {
+  #executorsWanted(home: Home): number {
     if (this.#hasLoneSuspect()) return 0;
     const steps = [...this.steps.values()].filter((step) => step.plan.home === home);
-    const wanted = steps.map((step) => Math.ceil(step.startable(nowMs) / step.plan.perExecutor));
+    const wanted = steps.map((step) => Math.ceil(step.startable / step.plan.perExecutor));
     const sum = wanted.reduce((total, count) => total + count, 0);
     return sum > 0 || this.held > 0 ? sum : Number(steps.some((step) => step.hasSuspect));
   }
 
   /** A run's sole open item is executed where the run is, unless it has crashed before. */
-  #isInlineWork(nowMs: number): boolean {
+  #isInlineWork(): boolean {
     const [step, ...others] = this.steps.values();
     if (!step || others.length > 0 || step.total !== 1 || this.isBusy) return false;
-    return step.startable(nowMs) === 1 && step.history(0).crashes === 0;
+    return step.startable === 1 && step.history(0).crashes === 0;
   }
 }

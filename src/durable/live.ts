@@ -55,11 +55,6 @@ export class Live {
     return node;
   }
 
-  /** A fresh node for a prep that runs again from the start. */
-  forget(step: number): void {
-    this.#frames.delete(step);
-  }
-
   /** Keeps what prep returned until post. `fromPages`: the step's pages can give it back. */
   keep(step: number, prepRes: unknown, fromPages: boolean): void {
     const frame = this.#frames.get(step) as Frame;

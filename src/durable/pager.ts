@@ -1,3 +1,4 @@
+import { sleep } from "../core/attempt.ts";
 import { encode } from "../core/codec.ts";
 import { isAsyncIterable, isIterable, notIterable } from "../core/items.ts";
 import type { BaseNode } from "../core/node.ts";
@@ -7,6 +8,8 @@ import { checkLength } from "./text.ts";
 /** A page holds at most this many items, and about this much text. */
 const PAGE_ITEMS = 1000;
 const PAGE_TEXT = 250_000;
+/** A source that gives no item for so long is stuck. */
+const STALL_MS = 60_000;
 
 /** Stores a step's items in pages as they come, so that no more than one page of them is in memory twice. */
 export class Pager {
@@ -14,22 +17,25 @@ export class Pager {
   readonly #step: number;
   readonly #node: BaseNode;
   readonly #id: string;
+  readonly #isOver: () => boolean;
   #page: string[] = [];
   #text = 0;
   #total = 0;
+  #isDone = false;
 
-  constructor(store: Store, step: number, node: BaseNode, id: string) {
+  constructor(store: Store, step: number, node: BaseNode, id: string, isOver: () => boolean) {
     this.#store = store;
     this.#step = step;
     this.#node = node;
     this.#id = id;
+    this.#isOver = isOver;
   }
 
   /** Adds all items of an iterable at once, or of an async iterable as it gives them. */
   addAll(items: unknown): undefined | Promise<void> {
     if (items === undefined || items === null) return undefined;
     if (isIterable(items)) for (const item of items) this.add(item);
-    else if (isAsyncIterable(items)) return this.#addAsync(items);
+    else if (isAsyncIterable(items)) return Promise.race([this.#addAsync(items), this.#stall()]);
     else throw notIterable(items, this.#node);
     return undefined;
   }
@@ -50,7 +56,23 @@ export class Pager {
   }
 
   async #addAsync(items: AsyncIterable<unknown>): Promise<void> {
-    for await (const item of items) this.add(item);
+    for await (const item of items) {
+      if (this.#isOver()) break;
+      this.add(item);
+    }
+    this.#isDone = true;
+  }
+
+  /** Rejects when a whole minute passes in which no item comes. */
+  async #stall(): Promise<void> {
+    for (let before = -1; before !== this.#total && !this.#isDone; ) {
+      before = this.#total;
+      await sleep(STALL_MS);
+    }
+    if (this.#isDone || this.#isOver()) return;
+    throw new Error(
+      `Expected prep of ${this.#id} to go on giving items, got none for ${STALL_MS / 1000} s after item ${this.#total}`,
+    );
   }
 
   #turn(): void {

@@ -33,7 +33,9 @@ export interface Reply {
   fence: number;
   steps: StepBrief[];
   items: ClaimedItem[];
-  /** Nothing more is to be claimed, and what is in exec is to be aborted: the run is over, or another has the slot. */
+  /** Nothing more will be claimed under this fence: what is in exec may end, and then the executor is done. */
+  isClosed: boolean;
+  /** What is in exec is to be aborted: the run was canceled, or another executor has the slot. */
   isStopped: boolean;
   /** The slot was given up in the same commit: the executor is done. */
   isDone: boolean;

@@ -1,7 +1,8 @@
 import { AsyncBatchNode, AsyncFlow, AsyncNode, AsyncParallelBatchNode } from "../core/async.ts";
 import { BatchFlow, Flow } from "../core/flow.ts";
-import { Graph, type GraphShape } from "../core/graph.ts";
+import { differences, Graph, type GraphShape } from "../core/graph.ts";
 import { BaseNode, BatchNode, Node, ParallelBatchNode, policyOf } from "../core/node.ts";
+import { checkOptions } from "../core/options.ts";
 import type { Plan } from "./items.ts";
 
 /** Makes a flow. Called anew in each isolate and for each run, so a node's fields are never shared between runs. */
@@ -22,8 +23,8 @@ export interface Registered {
   shape: GraphShape;
   output: FlowEntry["output"];
   planOf(node: string): Plan;
-  /** Why the flow cannot be made any more. */
-  trouble?: string;
+  /** What differs from the graph that the run was started with, a sentence each. */
+  changes: string[];
 }
 
 /** The classes a node may be of, the more special first. */
@@ -38,7 +39,7 @@ const CLASSES = [
   Flow,
   BaseNode,
 ];
-const DEFAULT_WIDTH = 16;
+const DEFAULT_CONCURRENCY = 16;
 const DEFAULT_PER_EXECUTOR = 6;
 
 /** The flows of a Worker, by name. Checks each once when it is made, so that a mistake shows at start-up. */
@@ -47,6 +48,7 @@ export class Registry {
   readonly #home: Plan["home"];
 
   constructor(flows: { [name: string]: FlowFactory | FlowEntry }, home: Plan["home"]) {
+    checkOptions("serve", { executor: home });
     this.#home = home;
     this.#entries = new Map(
       Object.entries(flows).map(([name, entry]) => [name, typeof entry === "function" ? { flow: entry } : entry]),
@@ -83,18 +85,24 @@ export class Registry {
       throw new Error(`Expected a registered flow, got \`${name}\`; registered are: ${this.names.join(", ")}`);
     const graph = new Graph(entry.flow());
     for (const id of graph.ids) checkNode(name, id, graph.node(id));
-    const planOf = (id: string) => this.#planOf(graph.node(id), entry.executor);
-    return { graph, shape: graph.shape(), output: entry.output, planOf };
+    // A stored run may be at a node that the flow has no more: it is paused, and needs no plan that fits.
+    const planOf = (id: string) => this.#planOf(graph.has(id) ? graph.node(id) : new BaseNode(), entry.executor);
+    return { graph, shape: graph.shape(), output: entry.output, planOf, changes: [] };
   }
 
-  /** The flow that a stored run was started with; a stand-in that says why where there is none any more. */
-  makeAgain(name: string): Registered {
+  /**
+   * The flow of a stored run, whose graph was `shape`. Where that has changed, or the flow is gone, nothing may be executed, but
+   * the run can still be looked at: its nodes may be unknown here, so they all have the same plan.
+   */
+  makeAgain(name: string, shape: GraphShape): Registered {
+    const planOf = () => this.#planOf(new BaseNode());
     try {
-      return this.make(name);
+      const made = this.make(name);
+      const changes = differences(shape, made.shape);
+      return changes.length === 0 ? made : { ...made, planOf, changes };
     } catch (error) {
       const graph = new Graph(new BaseNode());
-      const planOf = () => this.#planOf(new BaseNode());
-      return { graph, shape: graph.shape(), output: undefined, planOf, trouble: String(error) };
+      return { graph, shape: graph.shape(), output: undefined, planOf, changes: [String(error)] };
     }
   }
 
@@ -103,7 +111,7 @@ export class Registry {
     const isSequential = node instanceof BatchNode;
     return {
       home: executor ?? home,
-      width: isSequential ? 1 : (concurrency ?? DEFAULT_WIDTH),
+      concurrency: isSequential ? 1 : (concurrency ?? DEFAULT_CONCURRENCY),
       perExecutor: perExecutor ?? DEFAULT_PER_EXECUTOR,
       isSequential,
       policy: node instanceof Node ? policyOf(node) : { maxRetries: 1, wait: 0, backoff: 1, jitter: 0 },

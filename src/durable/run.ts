@@ -1,5 +1,4 @@
 import { DurableObject } from "cloudflare:workers";
-import { differences } from "../core/graph.ts";
 import { type Effect, NEW_RUN, type RunError } from "../core/run.ts";
 import { drive, isThenable } from "../core/turn.ts";
 import { type Ending, pull } from "./executor.ts";
@@ -7,7 +6,7 @@ import { Live } from "./live.ts";
 import { Pages } from "./pages.ts";
 import type { Order, Reply, Report, RunPort } from "./protocol.ts";
 import type { Registered, Registry } from "./registry.ts";
-import { type Entry, LEASE_MS, type Wake } from "./slots.ts";
+import type { Entry, Wake } from "./slots.ts";
 import { type HeldItem, Store } from "./store.ts";
 import {
   type ItemPage,
@@ -43,6 +42,9 @@ export interface Wakers {
   queue(order: Order): Promise<unknown>;
 }
 
+/** An object whose last turn is a heartbeat and so much more ago was held up. */
+const LATE_MS = 2_000;
+
 /**
  * One run: PocketFlow's event loop made durable. Every entry commits what an event means in one transaction, sets the alarm,
  * and then performs what follows; whatever is lost on the way is found again from the rows.
@@ -56,7 +58,7 @@ export class FlowRunObject extends DurableObject {
   #walk: Walk | undefined;
   #pages: Pages | undefined;
   #lastTurnMs = Date.now();
-  /** The lease of every claim was extended at the last heartbeat, and is not again at the next. */
+  /** Every lease was extended because the object was late. Not twice in a row: a lost executor must be found. */
   #wasExtended = false;
   readonly #onFinish = new Set<() => void>();
 
@@ -130,8 +132,11 @@ export class FlowRunObject extends DurableObject {
 
   /** An executor reports, and gets its next items in the same call. */
   report({ outcomes, ...from }: Report): Reply {
+    if (!this.#walk) return { fence: from.fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
     return this.#commit((walk, nowMs) => {
-      const effects = walk.react(walk.ledger.settle(from.slot, from.fence, outcomes, nowMs, Math.random));
+      // The node of a paused run may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
+      const known = walk.state.status === "paused" ? outcomes.filter(({ ok }) => ok) : outcomes;
+      const effects = walk.react(walk.ledger.settle(from.slot, from.fence, known, nowMs, Math.random));
       return { answer: this.#reply(from, nowMs), effects };
     });
   }
@@ -144,8 +149,10 @@ export class FlowRunObject extends DurableObject {
     this.#wakeUp.rang();
     if (!this.#walk) return;
     this.#rearm();
+    // A turn that ends in an abort takes all its writes with it, the alarm's among them, so that one is made safe first.
+    await this.ctx.storage.sync();
     try {
-      this.#beat();
+      this.#beat(false);
     } catch (error) {
       console.error({ message: "A heartbeat failed", run: this.#walk.row.id, error: String(error) });
     }
@@ -159,14 +166,14 @@ export class FlowRunObject extends DurableObject {
   }
 
   #open(): void {
-    this.#flow = this.#registry.makeAgain(this.#store.run().flow);
+    const { flow, shape } = this.#store.run();
+    this.#flow = this.#registry.makeAgain(flow, shape);
     this.#walk = new Walk(this.#store, this.#flow, () => Date.now());
     this.#pages = new Pages(this.#store);
   }
 
   #recover(walk: Walk): void {
-    const { shape, trouble } = this.#flow as Registered;
-    const changes = trouble === undefined ? differences(walk.row.shape, shape) : [trouble];
+    const { changes } = this.#flow as Registered;
     if (changes.length > 0) walk.apply({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
     else if (walk.state.status === "paused") walk.apply({ type: "graph-restored" });
     if (walk.state.status === "running") walk.recover();
@@ -178,37 +185,42 @@ export class FlowRunObject extends DurableObject {
 
   #resume(): void {
     if (this.#running.state.status === "queued") this.#begin();
-    this.#perform(this.#running.pending());
-    this.#beat(0);
+    this.#beat(true);
   }
 
-  /** Finds what was lost or has come due. `patienceMs`: how long a wake may stay unanswered before it is sent again. */
-  #beat(patienceMs = LEASE_MS): void {
-    const isLate = Date.now() - this.#lastTurnMs > 2 * HEARTBEAT_MS;
-    this.#wasExtended = isLate && !this.#wasExtended;
+  /** Finds what was lost, was never done, or has come due. `isNew`: the object was away, and with it all it had sent. */
+  #beat(isNew: boolean): void {
     this.#commit((walk, nowMs) => {
       if (walk.state.status !== "running") return { answer: undefined, effects: [] };
-      if (this.#wasExtended) walk.ledger.slots.extendLeases(nowMs);
       const effects = walk.react(walk.ledger.expire(nowMs));
-      this.#send(walk.ledger.slots.wakeAgain(nowMs, patienceMs));
-      return { answer: undefined, effects };
+      const wakes = walk.ledger.slots.wakeAgain(nowMs, isNew);
+      return { answer: undefined, effects: [...effects, ...walk.pending()], wakes };
     });
+  }
+
+  /** An object that was late itself believes its executors a while longer: their reports may be waiting at its door. */
+  #noteTurn(walk: Walk, nowMs: number): void {
+    const isLate = nowMs - this.#lastTurnMs > HEARTBEAT_MS + LATE_MS;
+    this.#wasExtended = isLate && !this.#wasExtended;
+    if (this.#wasExtended) walk.ledger.slots.extendLeases(nowMs);
+    this.#lastTurnMs = nowMs;
   }
 
   /**
    * The one way in which anything changes: decide and store in one transaction, then set the alarm, then perform.
    */
-  #commit<T>(change: (walk: Walk, nowMs: number) => { answer: T; effects: Effect[] }): T {
+  #commit<T>(change: (walk: Walk, nowMs: number) => { answer: T; effects: Effect[]; wakes?: Wake[] }): T {
     const walk = this.#running;
     const nowMs = Date.now();
-    this.#lastTurnMs = nowMs;
+    this.#noteTurn(walk, nowMs);
     const { answer, effects, wakes } = this.#store.commit(() => {
       const changed = change(walk, nowMs);
-      return { ...changed, wakes: this.#wakesFor(walk, nowMs) };
+      return { ...changed, wakes: [...(changed.wakes ?? []), ...this.#wakesFor(walk, nowMs)] };
     });
     this.#rearm();
     this.#send(wakes);
-    this.#perform(effects);
+    // In a turn of their own: a hook that kills the object takes its whole turn with it, and what led to it must be kept.
+    if (effects.length > 0) setTimeout(() => this.#perform(effects), 0);
     return answer;
   }
 
@@ -220,18 +232,19 @@ export class FlowRunObject extends DurableObject {
     const walk = this.#running;
     const { ledger } = walk;
     const isCurrent = ledger.slots.isCurrent(slot, fence);
-    const isStopped = !isCurrent || walk.state.status !== "running";
-    const held = isStopped || !isClaiming ? [] : ledger.claim(slot, received, this.#page.meter(), nowMs);
+    const isStopped = !isCurrent || walk.state.status === "canceled";
+    const isClosed = !isCurrent || walk.state.status !== "running";
+    const claimed = isClosed || !isClaiming ? [] : ledger.claim(slot, received, this.#page.meter(), nowMs);
     const isDone = isCurrent && ledger.isEmpty(slot);
     if (isDone) ledger.slots.leave(slot);
-    return { fence, isStopped, isDone, ...this.#brief(walk, held) };
+    return { fence, isStopped, isClosed, isDone, ...this.#brief(walk, claimed) };
   }
 
-  #brief(walk: Walk, held: HeldItem[]): Pick<Reply, "steps" | "items"> {
-    const steps = [...new Set(held.map((item) => item.step))].flatMap((id) => walk.step(id) ?? []);
+  #brief(walk: Walk, claimed: HeldItem[]): Pick<Reply, "steps" | "items"> {
+    const steps = [...new Set(claimed.map((item) => item.step))].flatMap((id) => walk.step(id) ?? []);
     return {
       steps: steps.map(({ id, node, fields }) => ({ step: id, node, fields })),
-      items: held.map(({ step, index, attempts }) => {
+      items: claimed.map(({ step, index, attempts }) => {
         const isLast = walk.ledger.steps.get(step)?.isLastAttempt(index) ?? true;
         return { step, index, attempts, isLast, item: this.#page.item(step, index) };
       }),
@@ -299,8 +312,9 @@ export class FlowRunObject extends DurableObject {
       enter: async (entry, shape) => this.enter(entry, shape),
       report: async (report) => this.report(report),
     };
-    const flow = this.#registry.make(order.flow);
-    return pull({ order, flow, delivery: 1, claimMs: Number.POSITIVE_INFINITY, connect: () => port });
+    const flow = this.#flow as Registered;
+    const linger = (rest: Promise<unknown>) => this.ctx.waitUntil(rest);
+    return pull({ order, flow, delivery: 1, claimMs: Number.POSITIVE_INFINITY, connect: () => port, linger });
   }
 
   #rearm(): void {

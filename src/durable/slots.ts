@@ -7,9 +7,13 @@ export const RENEWAL_MS = LEASE_MS / 3;
 /** What a lease is worth after the run's object was loaded anew: a living executor reports within a renewal. */
 const GRACE_MS = 4_000;
 
+const LONGEST_PATIENCE_MS = 5 * 60 * 1000;
+
 export interface Slot extends SlotRow {
   /** Until when its claim is believed. Kept in memory only: renewing it must not cost a row. */
   leaseMs: number;
+  /** How often its latest wake was sent again. In memory too: a run that was away sends every wake anew. */
+  resent: number;
 }
 
 /** A call to come and pull. */
@@ -42,7 +46,7 @@ export class Slots {
   }
 
   restore(nowMs: number): void {
-    for (const row of this.#store.slots()) this.#slots.set(row.id, { ...row, leaseMs: nowMs + GRACE_MS });
+    for (const row of this.#store.slots()) this.#slots.set(row.id, { ...row, leaseMs: nowMs + GRACE_MS, resent: 0 });
   }
 
   get(id: number): Slot | undefined {
@@ -70,21 +74,25 @@ export class Slots {
   /** Calls an idle slot of this home, or a new one. */
   wake(home: Home, nowMs: number): Wake {
     const slot = this.#idle(home);
-    this.save(slot, { state: "woken", wake: slot.wake + 1, delivery: 0, wokenMs: nowMs });
+    this.save(slot, { state: "woken", wake: slot.wake + 1, delivery: 0, wokenMs: nowMs, resent: 0 });
     return { slot: slot.id, wake: slot.wake, home };
   }
 
-  /** Wakes that were sent and not answered: they may have been lost. */
-  wakeAgain(nowMs: number, patienceMs: number): Wake[] {
-    const silent = this.find((slot) => slot.state === "woken" && slot.wokenMs + patienceMs <= nowMs);
-    for (const slot of silent) this.save(slot, { wokenMs: nowMs });
+  /**
+   * Wakes that were sent and not answered: they may have been lost. Each time the run waits twice as long for an answer, since
+   * a queue may also be slow; a run that was away (`isNew`) does not wait at all.
+   */
+  wakeAgain(nowMs: number, isNew: boolean): Wake[] {
+    const isSilent = ({ state, wokenMs, resent }: Slot) =>
+      state === "woken" && (isNew || wokenMs + patienceMs(resent) <= nowMs);
+    const silent = this.find(isSilent);
+    for (const slot of silent) this.save(slot, { wokenMs: nowMs, resent: slot.resent + 1 });
     return silent.map(({ id, wake, home }) => ({ slot: id, wake, home }));
   }
 
-  /** Slots of a home that were called and have had no time to answer yet. */
-  expectedAt(home: Home, nowMs: number): number {
-    const isExpected = (slot: Slot) => slot.home === home && slot.state === "woken" && slot.wokenMs + LEASE_MS > nowMs;
-    return this.sum((slot) => (isExpected(slot) ? 1 : 0));
+  /** Slots of a home that were called and have not answered yet. */
+  expectedAt(home: Home): number {
+    return this.sum((slot) => (slot.home === home && slot.state === "woken" ? 1 : 0));
   }
 
   /** Whether an executor may enter: only in answer to the latest wake, and not where another one lives. */
@@ -127,9 +135,23 @@ export class Slots {
 
   #idle(home: Home): Slot {
     for (const slot of this.#slots.values()) if (slot.home === home && slot.state === "idle") return slot;
-    const fresh = { wake: 0, delivery: 0, entry: "", fence: 0, given: 0, wokenMs: 0, leaseMs: 0, claimed: 0 };
+    const fresh = {
+      wake: 0,
+      delivery: 0,
+      entry: "",
+      fence: 0,
+      given: 0,
+      wokenMs: 0,
+      leaseMs: 0,
+      resent: 0,
+      claimed: 0,
+    };
     const slot: Slot = { ...fresh, id: this.#slots.size, home, state: "idle", held: new Set() };
     this.#slots.set(slot.id, slot);
     return slot;
   }
+}
+
+function patienceMs(resent: number): number {
+  return Math.min(LEASE_MS * 2 ** resent, LONGEST_PATIENCE_MS);
 }

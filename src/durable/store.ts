@@ -146,15 +146,9 @@ export class Store {
   }
 
   /** Steps that have items, in order, from `from` on. */
-  stepsWithItems(node: string | null, from: number): StepRow[] {
-    return this.#sql
-      .exec<{ [key: string]: SqlStorageValue }>(
-        "select * from step where total > 0 and id >= ? and (?2 is null or node = ?2) order by id",
-        from,
-        node,
-      )
-      .toArray()
-      .map(stepOf);
+  *stepsWithItems(node: string | null, from: number): Generator<StepRow> {
+    const sql = "select * from step where total > 0 and id >= ?1 and (?2 is null or node = ?2) order by id";
+    for (const row of this.#sql.exec<{ [key: string]: SqlStorageValue }>(sql, from, node)) yield stepOf(row);
   }
 
   /** The latest step of one of these nodes. */

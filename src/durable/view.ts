@@ -3,7 +3,7 @@ import type { RunError, RunStatus } from "../core/run.ts";
 import type { ItemRow } from "./item-store.ts";
 import type { Counts } from "./items.ts";
 import { MESSAGE_TEXT } from "./protocol.ts";
-import type { StepRow, Store } from "./store.ts";
+import type { HeldItem, StepRow, Store } from "./store.ts";
 import type { Walk } from "./walk.ts";
 
 export type ItemStatus = "pending" | "running" | "deferred" | "succeeded" | "failed" | "canceled";
@@ -64,9 +64,6 @@ export interface ResultPage {
   next: number | null;
 }
 
-/** How many items one look at the rows covers. */
-const WINDOW = 200;
-
 export function viewRun(walk: Walk, store: Store, nowMs: number): RunView {
   const { row, state, ledger, counts, current } = walk;
   const resumesMs = waitsUntil(walk, counts, nowMs);
@@ -102,8 +99,9 @@ export function listItems(walk: Walk, store: Store, query: ItemQuery): ItemPage 
   let text = 0;
   for (const step of store.stepsWithItems(query.node, query.from.step)) {
     const first = step.id === query.from.step ? query.from.index : 0;
-    for (const { item, index } of itemsOf(walk, store, step, first, query.status)) {
-      if (items.length === query.limit || text > MESSAGE_TEXT) return { items, next: { step: step.id, index } };
+    for (const item of itemsOf(walk, store, step, first, query.status)) {
+      if (items.length === query.limit || text > MESSAGE_TEXT)
+        return { items, next: { step: step.id, index: item.index } };
       items.push(item);
       text += item.result?.length ?? 0;
     }
@@ -111,38 +109,60 @@ export function listItems(walk: Walk, store: Store, query: ItemQuery): ItemPage 
   return { items, next: null };
 }
 
-function* itemsOf(walk: Walk, store: Store, step: StepRow, first: number, status: ItemStatus | null) {
-  const held = new Map(
-    [...walk.ledger.heldItems()].filter((item) => item.step === step.id).map((item) => [item.index, item]),
-  );
-  for (let from = first; from < step.total; from += WINDOW) {
-    const to = Math.min(from + WINDOW, step.total);
-    const rows = new Map(store.items.between(step.id, from, to).map((row) => [row.index, row]));
-    for (let index = from; index < to; index++) {
-      const row = rows.get(index);
-      const item = itemView(walk, step, index, row, held.get(index)?.claimedMs);
-      if (status === null || item.status === status) yield { item, index };
-    }
+/** A step's items from index `first` on; only those of one status if it is given. */
+function* itemsOf(
+  walk: Walk,
+  store: Store,
+  step: StepRow,
+  first: number,
+  wanted: ItemStatus | null,
+): Generator<ItemView> {
+  const held = new Map<number, HeldItem>();
+  for (const item of walk.ledger.heldItems()) if (item.step === step.id) held.set(item.index, item);
+  const isSettled = wanted === "succeeded" || wanted === "failed";
+  const rows = store.items.from(step.id, first, isSettled ? wanted : null);
+  for (const { index, row } of isSettled ? settledOnly(rows) : withGaps(rows, first, step.total)) {
+    const claimedMs = held.get(index)?.claimedMs ?? null;
+    const status = statusOf(walk, row, claimedMs !== null);
+    if (wanted === null || status === wanted) yield itemView(step, index, status, row, claimedMs);
+  }
+}
+
+interface Known {
+  index: number;
+  row: ItemRow | undefined;
+}
+
+function* settledOnly(rows: Iterable<ItemRow>): Generator<Known> {
+  for (const row of rows) yield { index: row.index, row };
+}
+
+/** An item without a row is pending or in exec. */
+function* withGaps(rows: Iterator<ItemRow>, first: number, total: number): Generator<Known> {
+  let next = rows.next();
+  for (let index = first; index < total; index++) {
+    const row = !next.done && next.value.index === index ? next.value : undefined;
+    if (row) next = rows.next();
+    yield { index, row };
   }
 }
 
 function itemView(
-  walk: Walk,
-  step: StepRow,
+  { id, node, branch }: StepRow,
   index: number,
+  status: ItemStatus,
   row: ItemRow | undefined,
-  claimedMs: number | undefined,
+  claimedMs: number | null,
 ): ItemView {
-  const status = statusOf(walk, row, claimedMs !== undefined);
   const isSettled = status === "succeeded" || status === "failed";
   return {
-    node: step.node,
-    branch: step.branch,
-    step: step.id,
+    node,
+    branch,
+    step: id,
     index,
     status,
     attempts: row?.attempts ?? 0,
-    startedAt: iso(row?.startedMs ?? claimedMs ?? null),
+    startedAt: iso(row?.startedMs ?? claimedMs),
     finishedAt: isSettled ? iso(row?.finishedMs ?? null) : null,
     ...(isSettled ? endOf(row as ItemRow) : {}),
   };
@@ -171,8 +191,8 @@ export function listResults(
 ): ResultPage {
   const step = id === null ? store.latestStep(node === null ? walk.batchNodes : [node]) : store.step(id);
   let lines = "";
-  for (const { item, index } of step ? itemsOf(walk, store, step, from, null) : []) {
-    if (lines.length > MESSAGE_TEXT) return { step: step?.id ?? 0, lines, next: index };
+  for (const item of step ? itemsOf(walk, store, step, from, null) : []) {
+    if (lines.length > MESSAGE_TEXT) return { step: step?.id ?? 0, lines, next: item.index };
     lines += lineOf(item);
   }
   return { step: step?.id ?? 0, lines, next: null };

@@ -80,7 +80,7 @@ export class Walk {
   }
 
   get batchNodes(): string[] {
-    return [...this.#graph.ids].filter((id) => this.#graph.kind(id).endsWith("batch"));
+    return this.row.shape.nodes.filter(({ kind }) => kind.endsWith("batch")).map(({ id }) => id);
   }
 
   step(id: number): StepRow | undefined {
@@ -156,11 +156,7 @@ export class Walk {
     const total = isFlow ? 0 : ((yield* this.#storeItems(step, prepRes)) as number);
     const fields = fieldsLeft(node, before, this.#shared);
     const isReadOnce = !isFlow && (isOneShot(prepRes) || isAsync(prepRes));
-    this.#kept.keep(
-      step.id,
-      isReadOnce ? undefined : prepRes,
-      isReadOnce || (!isFlow && this.#isListed(step, prepRes)),
-    );
+    this.#kept.keep(step.id, isReadOnce ? undefined : prepRes, isReadOnce || this.#isPaged(step, prepRes));
     const graph = this.#kept.encode();
     if (this.isFinished) return [];
     return this.#store.commit(() => {
@@ -188,18 +184,20 @@ export class Walk {
   }
 
   *#storeItems(step: StepRow, prepRes: unknown): Generator<unknown, number, unknown> {
-    const pager = new Pager(this.#store, step.id, this.#node(step), step.node);
+    const pager = new Pager(this.#store, step.id, this.#node(step), step.node, () => this.isFinished);
     if (this.#graph.kind(step.node) === "node") pager.add(prepRes);
     else yield pager.addAll(prepRes);
     return pager.end();
   }
 
-  /** Whether the step's pages give back exactly what prep returned. */
-  #isListed(step: StepRow, prepRes: unknown): boolean {
-    return this.#graph.kind(step.node) === "node" || Array.isArray(prepRes);
+  /** Whether the step's pages give back exactly what prep returned. A flow has none, and none give back nothing. */
+  #isPaged(step: StepRow, prepRes: unknown): boolean {
+    const kind = this.#graph.kind(step.node);
+    return kind === "flow" ? prepRes === undefined : kind === "node" || Array.isArray(prepRes);
   }
 
   #pagedPrepRes(step: StepRow): unknown {
+    if (this.#graph.startOf(step.node) !== undefined) return undefined;
     const items = Array.from(this.#store.items.paged(step.id), decode);
     return this.#graph.kind(step.node) === "node" ? items[0] : items;
   }

@@ -4,6 +4,7 @@ import { Problem } from "./problem.ts";
 
 const LONGEST_WAIT_SEC = 60;
 const LONGEST_KEY = 255;
+const DEEPEST = 1000;
 const MOST_ITEMS = 1000;
 const DEFAULT_ITEMS = 100;
 const STATUSES: readonly string[] = ["pending", "running", "deferred", "succeeded", "failed", "canceled"];
@@ -21,7 +22,21 @@ export async function readInput(context: Context): Promise<object> {
     const detail = `Expected a JSON object, got ${Array.isArray(input) ? "an array" : JSON.stringify(input)}`;
     throw new Problem(422, `${detail}: the body becomes the flow's shared store`, [{ pointer: "", detail }]);
   }
+  if (isDeeper(input, DEEPEST)) {
+    const detail = `Expected JSON nested at most ${DEEPEST} levels deep`;
+    throw new Problem(422, detail, [{ pointer: "", detail }]);
+  }
   return input;
+}
+
+/** Level by level, and not by recursion: a hostile body is deeper than a stack. */
+function isDeeper(input: object, levels: number): boolean {
+  let level: object[] = [input];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > levels) return true;
+    level = level.flatMap((value) => Object.values(value).filter((part) => typeof part === "object" && part !== null));
+  }
+  return false;
 }
 
 function parse(text: string): unknown {
@@ -32,9 +47,11 @@ function parse(text: string): unknown {
   }
 }
 
-/** `?wait=SECONDS`, in milliseconds. */
+/** `?wait=SECONDS`, or the header `Prefer: wait=SECONDS` (RFC 7240), in milliseconds. A preference that cannot be met is passed over. */
 export function readWaitMs(context: Context): number {
-  return readNumber(context, "wait", 0, 0, LONGEST_WAIT_SEC) * 1000;
+  const [, preferred] = /(?:^|[\s,;])wait=(\d{1,9})/.exec(context.req.header("prefer") ?? "") ?? [];
+  const otherwise = Math.min(Number(preferred ?? 0), LONGEST_WAIT_SEC);
+  return readNumber(context, "wait", otherwise, 0, LONGEST_WAIT_SEC) * 1000;
 }
 
 export function readIdempotencyKey(context: Context): string | undefined {

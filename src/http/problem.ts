@@ -29,9 +29,7 @@ export class Problem extends HTTPException {
 }
 
 export function problemResponse(error: unknown): Response {
-  if (error instanceof Problem) return respond(error.status, error.message, error.errors);
-  if (error instanceof HTTPException)
-    return respond(error.status, error.message, undefined, error.getResponse().headers);
+  if (error instanceof HTTPException) return respond(error.status, error.message, (error as Problem).errors);
   console.error({
     message: "A request failed",
     error: String(error),
@@ -40,11 +38,12 @@ export function problemResponse(error: unknown): Response {
   return respond(500, error instanceof Error ? error.message : String(error));
 }
 
-function respond(status: number, detail: string, errors?: BodyError[], from?: Headers): Response {
+function respond(status: number, detail: string, errors?: BodyError[]): Response {
   const title = TITLES[status] ?? "Error";
-  const headers = new Headers({ "content-type": "application/problem+json" });
-  const challenge = from?.get("www-authenticate");
-  if (challenge) headers.set("www-authenticate", challenge);
   const body = { type: "about:blank", title, status, detail: detail || title, ...(errors ? { errors } : {}) };
-  return new Response(JSON.stringify(body), { status, headers });
+  const challenge = status === 401 ? { "www-authenticate": 'Bearer realm="pocketflare"' } : {};
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { "content-type": "application/problem+json", ...challenge },
+  });
 }

@@ -42,7 +42,8 @@ export function routes(registry: Registry, runOf: (id: string) => RunStub, check
     })
     .get("/runs/:id/results", (context) => results(context, runs))
     .post("/runs/:id/cancel", async (context) => {
-      const { view, isCanceled } = await runs.get(context.req.param("id"), (run) => run.cancel());
+      const canceled = await runs.get(context.req.param("id"), (run, tries) => cancel(run, tries));
+      const { view, isCanceled } = canceled;
       if (!isCanceled) throw new Problem(409, `Expected a run that goes on, got one that is ${view.status}`);
       return json(writeRun(view), 202);
     });
@@ -57,7 +58,7 @@ class Runs {
   }
 
   /** What a call finds in a run; a problem where there is no such run. */
-  async get<T>(id: string, call: (run: RunStub) => Promise<T | null>): Promise<T> {
+  async get<T>(id: string, call: (run: RunStub, tries: number) => Promise<T | null>): Promise<T> {
     // An id that cannot be one is refused here: an object is not even woken for it.
     const found = isRunId(id) ? await this.call(id, call) : null;
     if (found === null) throw new Problem(404, `There is no run ${id.slice(0, 64)}`);
@@ -65,10 +66,10 @@ class Runs {
   }
 
   /** Calls the run's object, again on a new stub where it was lost: every call to a run is safe to repeat. */
-  async call<T>(id: string, call: (run: RunStub) => Promise<T>): Promise<T> {
+  async call<T>(id: string, call: (run: RunStub, tries: number) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
-        return await call(this.#runOf(id));
+        return await call(this.#runOf(id), tries);
       } catch (error) {
         if (tries === TRIES || isFinal(error)) throw error;
         await sleep(50 * 2 ** tries);
@@ -81,6 +82,14 @@ class Runs {
 function isFinal(error: unknown): boolean {
   const { overloaded, remote } = error as { overloaded?: boolean; remote?: boolean };
   return overloaded === true || (remote === true && !(error as { durableObjectReset?: boolean }).durableObjectReset);
+}
+
+/** A cancel that is repeated because its answer was lost finds the run canceled: that was it. */
+async function cancel(run: RunStub, tries: number) {
+  const canceled = await run.cancel();
+  return (
+    canceled && { ...canceled, isCanceled: canceled.isCanceled || (tries > 1 && canceled.view.status === "canceled") }
+  );
 }
 
 async function start(context: Context, registry: Registry, runs: Runs): Promise<Response> {
@@ -100,7 +109,8 @@ async function start(context: Context, registry: Registry, runs: Runs): Promise<
       `Expected the same body as the first start with this Idempotency-Key, got another; its run is ${id}`,
     );
   }
-  const latest = waitMs > 0 ? ((await runs.call(id, (run) => run.wait(waitMs))) ?? view) : view;
+  const untilMs = Date.now() + waitMs;
+  const latest = waitMs > 0 ? ((await runs.call(id, (run) => run.wait(untilMs - Date.now()))) ?? view) : view;
   const response = json(writeRun(latest), waitMs > 0 && latest.finishedAt !== null ? 200 : 202);
   response.headers.set("location", `${context.req.path.replace(/\/flows\/[^/]+\/runs\/?$/, "")}/runs/${id}`);
   if (key !== undefined && !isNew) response.headers.set("idempotent-replayed", "true");

@@ -13,6 +13,8 @@ import { stage } from "./stage.ts";
 export interface Task {
   n: number;
   gate?: string;
+  /** How long to wait there at most. */
+  patienceMs?: number;
   failures?: number;
 }
 
@@ -32,11 +34,11 @@ export function resultsOf(count: number): number[] {
   return Array.from({ length: count }, (_, n) => 10 * n);
 }
 
-async function work({ n, gate, failures = 0 }: Task, { attempt, signal }: ExecContext): Promise<number> {
+async function work({ n, gate, patienceMs, failures = 0 }: Task, { attempt, signal }: ExecContext): Promise<number> {
   stage().say("start");
   stage().say(`start ${n}`);
   signal.addEventListener("abort", () => stage().say(`abort ${n}: ${signal.reason.name}`));
-  if (gate !== undefined) await stage().pass(gate);
+  if (gate !== undefined) await stage().pass(gate, patienceMs);
   stage().say("end");
   stage().say(`end ${n}`);
   if (attempt <= failures) throw new Error(`task ${n} failed at attempt ${attempt}`);
@@ -85,6 +87,16 @@ class Single extends Node<Work, NonIterableObject, Task, number> {
   }
 }
 
+/** Results of half a million characters each, 12 million in all. */
+class Heavy extends ParallelBatchNode<{ count: number }, NonIterableObject, number, string> {
+  prep({ count }: { count: number }) {
+    return Array.from({ length: count }, (_, index) => index);
+  }
+  exec(index: number) {
+    return "x".repeat(500_000 + index);
+  }
+}
+
 const atOnce = (options: NodeOptions = {}) => new Flow(new AtOnce(options));
 const HAND_QUEUE = { executor: "queue" } as const;
 
@@ -108,6 +120,17 @@ export const workFlows = {
     first.next(new InOrder({ maxRetries: 3, name: "Second" })).next(new Single({ name: "Third" }));
     return new Flow(first);
   },
+  heavy: () => new Flow(new Heavy()),
+  "with an output": {
+    flow: () => atOnce(),
+    output: (shared: unknown) => ({ sum: (shared as Work).results?.reduce((sum, result) => sum + result) }),
+  },
+  "with a bad output": {
+    flow: () => atOnce(),
+    output: () => {
+      throw new Error("no sum");
+    },
+  },
   "by hand": () => atOnce({ maxRetries: 3, wait: 60, perExecutor: 4, concurrency: 8 }),
   "by hand, at once": () => atOnce({ maxRetries: 3 }),
   "by hand, few": () => atOnce({ maxRetries: 3, wait: 3, perExecutor: 2, concurrency: 5 }),
@@ -122,7 +145,7 @@ export const changingFlows = {
   changing: () => {
     if (deployed.version === "broken") throw new Error("no such module");
     if (deployed.version === "without the batch") return new Flow(new Single());
-    const first = new AtOnce();
+    const first = new AtOnce({ maxRetries: 3 });
     const last = first.next(new Single());
     if (deployed.version === "longer") last.next(new Single({ name: "More" }));
     return new Flow(first);

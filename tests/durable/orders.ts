@@ -1,6 +1,9 @@
 import type { Order } from "../../src/durable/protocol.ts";
 
-// Calls to come and pull that reach no executor: they are kept here, and a test answers in its place.
+// What the Worker under test tells the tests. Calls to come and pull that reach no executor are kept here: a test answers them.
+
+/** The names of the run objects that were loaded, in order. */
+export const woken: string[] = [];
 
 const orders = new Map<string, Order[]>();
 

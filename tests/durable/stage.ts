@@ -25,9 +25,11 @@ export class Stage {
     return this.until(() => this.count(words) >= times);
   }
 
-  /** Waits until the test has opened the gate. */
-  pass(gate: string): Promise<void> {
-    return this.until(() => this.#isOver || this.#open.has(gate));
+  /** Waits until the test has opened the gate, or, where `patienceMs` is given, so long at most. */
+  async pass(gate: string, patienceMs?: number): Promise<void> {
+    const isOpen = () => this.#isOver || this.#open.has(gate);
+    if (patienceMs === undefined) await this.until(isOpen);
+    else if (!isOpen()) await scheduler.wait(patienceMs);
   }
 
   open(...gates: string[]): void {

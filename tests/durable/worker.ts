@@ -3,7 +3,7 @@ import type { Order } from "../../src/durable/protocol.ts";
 import { changingFlows, workFlows } from "./flows.ts";
 import { haltingFlows } from "./halting.ts";
 import { mistakes } from "./mistakes.ts";
-import { isByHand, keepOrder } from "./orders.ts";
+import { isByHand, keepOrder, woken } from "./orders.ts";
 import { programFlows } from "./programs/index.ts";
 
 // The Worker under test: served as any Worker would be. Only the calls of runs that a test executes by hand are kept back.
@@ -19,7 +19,12 @@ export default {
   },
 };
 
-export const { FlowRun } = app;
+export class FlowRun extends app.FlowRun {
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
+    woken.push(ctx.id.name ?? "");
+    super(ctx, env);
+  }
+}
 
 export class Executor extends app.Executor {
   override async wake(order: Order): Promise<void> {

@@ -111,7 +111,7 @@ class Depart extends Node<Trip, Record<string, never>, string, string> {
   }
 }
 
-/** A batch in which every third item fails at its first attempt, after the vendor has answered. */
+/** A batch whose items come bit by bit, and in which every third fails at its first attempt, after the vendor has answered. */
 class Visit extends ParallelBatchNode<Trip, Record<string, never>, string, string> {
   private readonly ask: Ask;
 
@@ -120,8 +120,11 @@ class Visit extends ParallelBatchNode<Trip, Record<string, never>, string, strin
     this.ask = ask;
   }
 
-  override prep({ name, log }: Trip) {
-    return Array.from({ length: 15 }, (_, place) => `${name} visits ${place} at ${log.length}`);
+  override async *prep({ name, log }: Trip) {
+    for (let place = 0; place < 15; place++) {
+      if (place % 5 === 0) await pause(15);
+      yield `${name} visits ${place} at ${log.length}`;
+    }
   }
 
   override async exec(item: string, context?: ExecContext) {
@@ -136,13 +139,21 @@ class Visit extends ParallelBatchNode<Trip, Record<string, never>, string, strin
   }
 }
 
-/** Suspends in post, half way through its writes. */
+/** Suspends in prep, when the post before it is done, and in post, half way through its writes. */
 class Rest extends Node<Trip> {
+  override async prep() {
+    await pause(30);
+  }
+
   override async post(shared: Trip) {
     shared.log.push("lie down");
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await pause(30);
     shared.log.push("get up");
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 class Decide extends Node<Trip> {
