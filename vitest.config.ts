@@ -20,6 +20,7 @@ export default defineConfig({
           include: ["tests/restart/**/*.test.ts"],
           globalSetup: "tests/restart/setup.ts",
           testTimeout: 120_000,
+          execArgv: ["--disable-warning=ExperimentalWarning"], // node:sqlite
           fileParallelism: false,
           sequence: { groupOrder: 1 },
         },

@@ -1,10 +1,10 @@
 import { type Attempt, callExec, inTime } from "../core/attempt.ts";
 import { decode, encode } from "../core/codec.ts";
 import { type Failure, toFailure } from "../core/errors.ts";
-import { type BaseNode, Node } from "../core/node.ts";
+import { type BaseNode, Node, ParallelBatchNode } from "../core/node.ts";
 import type { Outcome } from "./items.ts";
 import type { ClaimedItem } from "./protocol.ts";
-import { checkLength } from "./text.ts";
+import { checkLength, ROW_LIMIT } from "./text.ts";
 
 const DEFAULT_TIMEOUT_SEC = 300;
 
@@ -13,7 +13,7 @@ const DEFAULT_TIMEOUT_SEC = 300;
  * word; what it throws is final. Not so where the executor was stopped meanwhile: an aborted call is no failure.
  */
 export async function execItem(
-  self: BaseNode,
+  { self, fields }: View,
   claimed: ClaimedItem,
   attempt: Attempt,
   isStopped: () => boolean,
@@ -21,12 +21,12 @@ export async function execItem(
   const { step, index, attempts, isLast } = claimed;
   try {
     const result = await callExec(self, decode(claimed.item), attempt, timeoutOf(self));
-    return { step, index, attempts, ...stored(result, self, index) };
+    return { step, index, attempts, ...stored(result, self, index, fields()) };
   } catch (error) {
     const failure = toFailure(error);
     const isFinal = isLast || failure.retryable === false;
     if (!isFinal || isStopped()) return { step, index, attempts, ok: false, failure };
-    return { step, index, attempts, ...(await fallback(self, claimed, error, attempt)) };
+    return { step, index, attempts, ...(await fallback({ self, fields }, claimed, error, attempt)) };
   }
 }
 
@@ -34,34 +34,72 @@ function timeoutOf(self: BaseNode): number {
   return self["_options"].timeout ?? DEFAULT_TIMEOUT_SEC;
 }
 
-type Result = { ok: true; body: string } | { ok: false; failure: Failure };
+type Result = { ok: true; body: string; fields?: string } | { ok: false; failure: Failure };
 
-async function fallback(self: BaseNode, claimed: ClaimedItem, error: unknown, attempt: Attempt): Promise<Result> {
+async function fallback(
+  { self, fields }: View,
+  claimed: ClaimedItem,
+  error: unknown,
+  attempt: Attempt,
+): Promise<Result> {
   try {
     if (!(self instanceof Node)) throw error;
     const called = self.execFallback(decode(claimed.item), error as Error);
-    return stored(await inTime("execFallback", called, attempt, timeoutOf(self)), self, claimed.index);
+    return stored(await inTime("execFallback", called, attempt, timeoutOf(self)), self, claimed.index, fields());
   } catch (thrown) {
     return { ok: false, failure: { ...toFailure(thrown), retryable: false } };
   }
 }
 
 /** A result that cannot be stored is final: calling exec again would not change what it returns. */
-function stored(result: unknown, self: BaseNode, index: number): Result {
+function stored(result: unknown, self: BaseNode, index: number, fields: object): Result {
   try {
+    const set =
+      Object.keys(fields).length === 0
+        ? {}
+        : { fields: checkLength(encode(fields, "fields"), "the fields that exec set", ROW_LIMIT) };
     const name = () => `the result of item ${index} of ${self.constructor.name}`;
-    return { ok: true, body: checkLength(encode(result, name), name) };
+    return { ok: true, body: checkLength(encode(result, name), name), ...set };
   } catch (error) {
     return { ok: false, failure: { ...toFailure(error), retryable: false } };
   }
 }
 
+/** The node as one exec sees it, and what that exec has set on it. */
+export interface View {
+  self: BaseNode;
+  fields(): object;
+}
+
 /**
- * The node as exec sees it after so many attempts: with its own `currentRetry`, and closed to writes. Items run apart from each other, perhaps in
- * another isolate, so a field set here would be lost without a word.
+ * Views of a node after so many attempts, each with its own `currentRetry`. What exec sets on a node whose items come one after
+ * the other returns to the run with the result. Items of a parallel batch run apart from each other, perhaps in another isolate:
+ * a field set there would be lost without a word, so it is refused.
  */
-export function viewOf(node: BaseNode, id: string, attempts: number): BaseNode {
-  return new Proxy(node, {
+export function viewsOf(node: BaseNode, id: string): (attempts: number) => View {
+  if (!(node instanceof ParallelBatchNode)) return (attempts) => openView(node, attempts);
+  const closed: View[] = [];
+  return (attempts) => {
+    closed[attempts] ??= closedView(node, id, attempts);
+    return closed[attempts];
+  };
+}
+
+function openView(node: BaseNode, attempts: number): View {
+  const own: { [key: PropertyKey]: unknown } = {};
+  if (node instanceof Node && node.currentRetry !== attempts) own.currentRetry = attempts;
+  const self = new Proxy(node, {
+    get: (target, key, view) => (Object.hasOwn(own, key) ? own[key] : Reflect.get(target, key, view)),
+    set: (_, key, value) => {
+      own[key] = value;
+      return true;
+    },
+  });
+  return { self, fields: () => own };
+}
+
+function closedView(node: BaseNode, id: string, attempts: number): View {
+  const self = new Proxy(node, {
     get: (target, key, view) => (key === "currentRetry" ? attempts : Reflect.get(target, key, view)),
     set: (_, key) => {
       throw new TypeError(
@@ -70,4 +108,5 @@ export function viewOf(node: BaseNode, id: string, attempts: number): BaseNode {
       );
     },
   });
+  return { self, fields: () => ({}) };
 }

@@ -1,7 +1,6 @@
 import { Attempt, sleep } from "../core/attempt.ts";
 import { decode } from "../core/codec.ts";
-import type { BaseNode } from "../core/node.ts";
-import { execItem, viewOf } from "./exec.ts";
+import { execItem, type View, viewsOf } from "./exec.ts";
 import type { Outcome } from "./items.ts";
 import {
   type ClaimedItem,
@@ -53,11 +52,16 @@ export async function pull(slice: Slice): Promise<Ending> {
   }
 }
 
+interface StepNode {
+  fields: string | null;
+  viewAt: (attempts: number) => View;
+}
+
 class Puller {
   readonly #slice: Slice;
   readonly #startedMs = Date.now();
-  /** Each step's node, as exec sees it after so many attempts. */
-  readonly #nodes = new Map<number, (attempts: number) => BaseNode>();
+  /** Each step's node as exec sees it. Items of a sequential node may find other fields on it than the ones before. */
+  readonly #nodes = new Map<number, StepNode>();
   readonly #inExec = new Map<number, Attempt>();
   #finished: Outcome[] = [];
   #received = 0;
@@ -98,7 +102,9 @@ class Puller {
   }
 
   #accept({ steps, items, isStopped, isDone }: Reply): void {
-    for (const brief of steps) if (!this.#nodes.has(brief.step)) this.#nodes.set(brief.step, this.#node(brief));
+    for (const brief of steps) {
+      if (this.#nodes.get(brief.step)?.fields !== brief.fields) this.#nodes.set(brief.step, this.#node(brief));
+    }
     this.#received += items.length;
     if ((isStopped || isDone) && !this.#isStopped) this.#stop();
     for (const item of items) if (!this.#inExec.has(keyOf(item))) void this.#execute(item);
@@ -112,11 +118,11 @@ class Puller {
   }
 
   async #execute(claimed: ClaimedItem): Promise<void> {
-    const self = (this.#nodes.get(claimed.step) as (attempts: number) => BaseNode)(claimed.attempts);
     const { step, index, attempts } = claimed;
+    const view = (this.#nodes.get(step) as StepNode).viewAt(attempts);
     const attempt = new Attempt(`${this.#slice.order.run}/${step}/${index}/${attempts + 1}`, attempts + 1);
     this.#inExec.set(keyOf(claimed), attempt);
-    const outcome = await execItem(self, claimed, attempt, () => this.#isStopped);
+    const outcome = await execItem(view, claimed, attempt, () => this.#isStopped);
     this.#inExec.delete(keyOf(claimed));
     if (outcome.ok || !this.#isStopped) this.#finished.push(outcome);
     this.#announce();
@@ -170,14 +176,10 @@ class Puller {
     }
   }
 
-  #node({ node: id, fields }: StepBrief): (attempts: number) => BaseNode {
+  #node({ node: id, fields }: StepBrief): StepNode {
     const node = this.#slice.flow.graph.node(id).clone();
     if (fields !== null) Object.assign(node, decode(fields));
-    const views: BaseNode[] = [];
-    return (attempts) => {
-      views[attempts] ??= viewOf(node, id, attempts);
-      return views[attempts];
-    };
+    return { fields, viewAt: viewsOf(node, id) };
   }
 }
 

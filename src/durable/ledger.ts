@@ -10,6 +10,8 @@ export interface Settled {
   failures: { step: number; index: number; attempts: number; failure: Failure }[];
   /** The steps whose items may all be settled now. */
   steps: Set<number>;
+  /** What execs have set on their step's node, encoded. */
+  fields: { step: number; fields: string }[];
 }
 
 /**
@@ -104,6 +106,7 @@ export class Ledger {
     const isCurrent = this.slots.isCurrent(id, fence);
     if (isCurrent) this.slots.renew(this.slots.get(id) as Slot, nowMs);
     const rows: ItemRow[] = [];
+    const fields: Settled["fields"] = [];
     for (const outcome of outcomes) {
       const step = this.steps.get(outcome.step);
       const held = step?.heldItem(outcome.index) ?? null;
@@ -111,10 +114,11 @@ export class Ledger {
       const row = isHolder || outcome.ok ? step?.settle(outcome, nowMs, random()) : undefined;
       if (!row) continue;
       rows.push(row);
+      if (outcome.ok && outcome.fields !== undefined) fields.push({ step: outcome.step, fields: outcome.fields });
       // An item that has an outcome is held by nobody any more, whoever brought it.
       if (held) this.slots.get(held.slot)?.held.delete(held);
     }
-    return this.#settled(rows);
+    return { ...this.#settled(rows), fields };
   }
 
   /**
@@ -157,6 +161,7 @@ export class Ledger {
     return {
       failures: settled.flatMap((lost) => lost.failures),
       steps: new Set(settled.flatMap((lost) => [...lost.steps])),
+      fields: [],
     };
   }
 
@@ -177,6 +182,7 @@ export class Ledger {
         failure: JSON.parse(body as string),
       })),
       steps: new Set(rows.map((row) => row.step)),
+      fields: [],
     };
   }
 

@@ -55,6 +55,12 @@ export class Live {
     return node;
   }
 
+  /** Sets fields on the step's node, if it is here; one that is made later gets them with all the others. */
+  assign(step: number, fields: object): void {
+    const frame = this.#frames.get(step);
+    if (frame) Object.assign(frame.node, fields);
+  }
+
   /** Keeps what prep returned until post. `fromPages`: the step's pages can give it back. */
   keep(step: number, prepRes: unknown, fromPages: boolean): void {
     const frame = this.#frames.get(step) as Frame;

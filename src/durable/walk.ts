@@ -103,7 +103,8 @@ export class Walk {
   }
 
   /** What reports and losses mean for the run: the first item that failed for good fails it; a step all settled moves on. */
-  react({ failures: [first], steps }: Settled): Effect[] {
+  react({ failures: [first], steps, fields }: Settled): Effect[] {
+    for (const set of fields) this.#setFields(set.step, set.fields);
     if (first) {
       const { node = null, branch = null } = this.#steps.get(first.step) ?? {};
       const { name, message } = first.failure;
@@ -214,6 +215,15 @@ export class Walk {
     if (run.status !== "completed") return undefined;
     const output = this.#flow.output ? this.#flow.output(this.#shared) : this.#shared;
     return checkLength(encode(output, "output"), "output");
+  }
+
+  /** Keeps what exec set on its node, for the items after it and for post. */
+  #setFields(id: number, fields: string): void {
+    const step = this.#steps.get(id);
+    if (!step || this.isFinished) return;
+    const all = { ...(step.fields === null ? {} : (decode(step.fields) as object)), ...(decode(fields) as object) };
+    this.#save({ ...step, fields: encode(all, step.node) });
+    this.#live?.assign(id, decode(fields) as object);
   }
 
   #broke(step: StepRow, thrown: unknown): Effect[] {

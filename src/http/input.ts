@@ -4,7 +4,7 @@ import { Problem } from "./problem.ts";
 
 const LONGEST_WAIT_SEC = 60;
 const LONGEST_KEY = 255;
-const DEEPEST = 1000;
+const DEEPEST = 500;
 const MOST_ITEMS = 1000;
 const DEFAULT_ITEMS = 100;
 const STATUSES: readonly string[] = ["pending", "running", "deferred", "succeeded", "failed", "canceled"];
@@ -23,7 +23,7 @@ export async function readInput(context: Context): Promise<object> {
     throw new Problem(422, `${detail}: the body becomes the flow's shared store`, [{ pointer: "", detail }]);
   }
   if (isDeeper(input, DEEPEST)) {
-    const detail = `Expected JSON nested at most ${DEEPEST} levels deep`;
+    const detail = `Expected a JSON object nested at most ${DEEPEST} levels deep, got a deeper one`;
     throw new Problem(422, detail, [{ pointer: "", detail }]);
   }
   return input;

@@ -15,7 +15,7 @@ test("an item that ends its executor's process each time fails alone", async () 
   await site.start();
   const { run } = await start(site.url, "poisoned", { ms: MS.with(POISON, 200), poison: POISON });
   const health = watch(site.url);
-  const last = await ended(site.url, run.id);
+  const last = await ended(site.url, run.id, 100_000);
   const answeredMs = health.stop();
   const items = await readItems(site.url, run.id);
   const poisonings = vendor.callsOf(`patient ${POISON}`);
@@ -44,7 +44,7 @@ function watch(url: string): { stop: () => number[] } {
       if (await isHealthy(url)) answeredMs.push(performance.now());
       return isStopped;
     },
-    100_000,
+    110_000,
   );
   return {
     stop: () => {
