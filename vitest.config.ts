@@ -11,6 +11,7 @@ export default defineConfig({
           name: "workerd",
           include: ["tests/durable/**/*.test.ts", "tests/http/**/*.test.ts"],
           silent: "passed-only",
+          testTimeout: 20_000,
         },
       },
       {

@@ -85,8 +85,7 @@ describe("a run whose flow was changed meanwhile", () => {
       .toBeUndefined();
     expect(await getRun(id)).toMatchObject({ status: "paused", items: { failed: 0, succeeded: 0 } });
     await deploy("first", id);
-    clock.forward(6000);
-    await runDurableObjectAlarm(runOf(id));
+    await clock.pass(id, 8000);
     for (let i = 0; i < 20; i++) {
       await scheduler.wait(100);
       console.log(JSON.stringify(await getRun(id)));

@@ -1,3 +1,4 @@
+import { runDurableObjectAlarm } from "cloudflare:test";
 import { vi } from "vitest";
 import { Graph } from "../../src/core/graph.ts";
 import type { Order, Reply, Report } from "../../src/durable/protocol.ts";
@@ -114,5 +115,13 @@ export class Clock {
 
   forward(ms: number): void {
     this.#aheadMs += ms;
+  }
+
+  /** Lets a run's heartbeats pass at their own pace: one that hears nothing for longer believes that it was away itself. */
+  async pass(run: string, ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 4000) {
+      this.forward(Math.min(left, 4000));
+      await runDurableObjectAlarm(runOf(run));
+    }
   }
 }

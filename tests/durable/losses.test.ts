@@ -15,14 +15,6 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Lets heartbeats pass at their own pace: a run that hears nothing for longer believes that it was away itself. */
-async function pass(run: HandRun, ms: number): Promise<void> {
-  for (let left = ms; left > 0; left -= 4000) {
-    clock.forward(Math.min(left, 4000));
-    await runDurableObjectAlarm(runOf(run.id));
-  }
-}
-
 async function countOf(run: HandRun): Promise<object> {
   return (await getRun(run.id)).items;
 }
@@ -32,9 +24,9 @@ describe("an executor that is heard no more", () => {
     const run = await HandRun.start("by hand", tasks(4));
     const [order] = (await run.orders(1)) as [Order];
     const lost = await run.entered(order, "one");
-    await pass(run, 8000);
+    await clock.pass(run.id, 8000);
     expect(await countOf(run)).toMatchObject({ running: 4, pending: 0 });
-    await pass(run, 4000);
+    await clock.pass(run.id, 4000);
     expect(await countOf(run)).toMatchObject({ running: 0, pending: 4 });
     const [, again] = (await run.orders(2)) as [Order, Order];
     expect(again).toMatchObject({ slot: order.slot, wake: 2 });
@@ -49,7 +41,7 @@ describe("an executor that is heard no more", () => {
     const run = await HandRun.start("by hand", tasks(4));
     const executor = await run.entered((await run.orders(1))[0] as Order, "one");
     for (let times = 0; times < 6; times++) {
-      await pass(run, 4000);
+      await clock.pass(run.id, 4000);
       await executor.report();
     }
     expect(await countOf(run)).toMatchObject({ running: 4 });
@@ -65,7 +57,7 @@ describe("an executor that is heard no more", () => {
     await crash(runOf(run.id));
     clock.forward(60_000);
     expect(await countOf(run)).toMatchObject({ running: 4 });
-    await pass(run, 8000);
+    await clock.pass(run.id, 8000);
     expect(await countOf(run)).toMatchObject({ running: 0, pending: 4 });
   });
 });
@@ -74,9 +66,9 @@ describe("an order that nobody answers", () => {
   it.each(["by hand", "by hand, queue"] as const)("is sent again after a lease, as it was: %s", async (flow) => {
     const run = await HandRun.start(flow, tasks(4));
     const [order] = await run.orders(1);
-    await pass(run, 8000);
+    await clock.pass(run.id, 8000);
     expect(await run.orders(1)).toHaveLength(1);
-    await pass(run, 4000);
+    await clock.pass(run.id, 4000);
     expect(await run.orders(2)).toEqual([order, order]);
   });
 
@@ -91,7 +83,7 @@ describe("an order that nobody answers", () => {
   it("is answered by one executor only, however often it was sent", async () => {
     const run = await HandRun.start("by hand, queue", tasks(4));
     const [order] = (await run.orders(1)) as [Order];
-    await pass(run, 12_000);
+    await clock.pass(run.id, 12_000);
     await run.orders(2);
     await run.entered(order, "one");
     expect(await run.enter(order, "two")).toBeNull();
@@ -105,13 +97,13 @@ describe("a deferred item", () => {
     await one.report({ done: [0, 1, 2], failed: [3] });
     expect(one.last.isDone).toBe(true);
     expect(await getRun(run.id)).toMatchObject({ status: "waiting", items: { deferred: 1, succeeded: 3 } });
-    await pass(run, 56_000);
+    await clock.pass(run.id, 56_000);
     expect(await getRun(run.id)).toMatchObject({ status: "waiting" });
-    await pass(run, 8000);
+    await clock.pass(run.id, 8000);
     const two = await run.entered((await run.orders(2))[1] as Order, "two");
     expect(two.last.items).toMatchObject([{ index: 3, attempts: 1, isLast: false }]);
     await two.report({ failed: [3] });
-    await pass(run, 64_000);
+    await clock.pass(run.id, 64_000);
     const three = await run.entered((await run.orders(3))[2] as Order, "three");
     expect(three.last.items).toMatchObject([{ index: 3, attempts: 2, isLast: true }]);
     await three.report({ failed: [3] });
@@ -126,7 +118,7 @@ describe("a deferred item", () => {
     await crash(runOf(run.id));
     expect(await getRun(run.id)).toEqual(before);
     expect(await inRun(run.id, (storage) => storage.getAlarm())).not.toBeNull();
-    await pass(run, 64_000);
+    await clock.pass(run.id, 64_000);
     expect((await run.entered((await run.orders(2))[1] as Order, "two")).given).toEqual([0, 1]);
   });
 });
@@ -148,7 +140,7 @@ describe("an item that ends its executor whenever it runs", () => {
     // Both are suspects now: nobody knows which of them it was.
     expect(three.given).toEqual([]);
     expect(three.last.isDone).toBe(true);
-    await pass(run, 4000);
+    await clock.pass(run.id, 4000);
     let latest = (await run.orders(2))[1] as Order;
     const alone = await run.entered(latest, "alone");
     expect(alone.given).toEqual([0]);
@@ -157,7 +149,7 @@ describe("an item that ends its executor whenever it runs", () => {
     for (let lost = 3; lost <= 4; lost++) {
       const after = await crashed(run, latest, lost);
       expect(after.given).toEqual([]);
-      await pass(run, 8000);
+      await clock.pass(run.id, 8000);
       latest = (await run.orders(lost))[lost - 1] as Order;
       expect((await run.entered(latest, "alone")).given).toEqual([2]);
     }
@@ -179,7 +171,7 @@ describe("an item that ends its executor whenever it runs", () => {
     const three = await crashed(run, first, 2);
     // The four that were lost twice are suspects; the two others are not.
     expect(three.given).toEqual([4, 5]);
-    await pass(run, 4000);
+    await clock.pass(run.id, 4000);
     await three.report();
     expect(three.given).toEqual([]);
     await three.report({ done: [4, 5] });
