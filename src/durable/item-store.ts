@@ -56,9 +56,7 @@ export class ItemStore {
    * differ: to bind nine columns for each row, or to take them out of JSON, costs several times as much.
    */
   save(items: ItemRow[]): void {
-    for (const alike of Map.groupBy(items, likeness).values()) {
-      for (const some of inBatches(alike)) this.#saveAlike(some);
-    }
+    for (const alike of inBatches(items)) this.#saveAlike(alike);
   }
 
   #saveAlike(items: ItemRow[]): void {
@@ -141,13 +139,14 @@ export class ItemStore {
   }
 }
 
-/** Cuts items into runs whose bodies fit into one statement. */
+/** Cuts items where one ended otherwise than the one before it, or where the bodies are more than one statement takes. */
 function* inBatches(items: ItemRow[]): Generator<ItemRow[]> {
   let batch: ItemRow[] = [];
   let text = 0;
   for (const item of items) {
     const length = item.body?.length ?? 0;
-    if (batch.length > 0 && text + length > STATEMENT_TEXT) {
+    const last = batch.at(-1);
+    if (last && (text + length > STATEMENT_TEXT || !isAlike(last, item))) {
       yield batch;
       batch = [];
       text = 0;
@@ -155,11 +154,20 @@ function* inBatches(items: ItemRow[]): Generator<ItemRow[]> {
     batch.push(item);
     text += length > STATEMENT_TEXT ? 0 : length;
   }
-  yield batch;
+  if (batch.length > 0) yield batch;
 }
 
-function likeness({ step, status, attempts, crashes, dueMs, startedMs, finishedMs }: ItemRow): string {
-  return `${step} ${status} ${attempts} ${crashes} ${dueMs} ${startedMs} ${finishedMs}`;
+/** Whether two items' rows differ in nothing but index and body. */
+function isAlike(a: ItemRow, b: ItemRow): boolean {
+  return (
+    a.finishedMs === b.finishedMs &&
+    a.startedMs === b.startedMs &&
+    a.status === b.status &&
+    a.attempts === b.attempts &&
+    a.crashes === b.crashes &&
+    a.dueMs === b.dueMs &&
+    a.step === b.step
+  );
 }
 
 function itemOf(step: number, row: { [key: string]: SqlStorageValue }): Omit<ItemRow, "body"> {

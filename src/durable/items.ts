@@ -210,8 +210,7 @@ export class StepItems {
   }
 
   #nextIndex(): number | undefined {
-    const [again] = this.#ready;
-    if (again !== undefined) return again;
+    if (this.#ready.size > 0) return this.#ready.values().next().value;
     return this.#cursor < this.total ? this.#cursor++ : undefined;
   }
 
@@ -238,8 +237,8 @@ export class StepItems {
     const standing = this.#open.get(index)?.standing;
     if (standing === "held") this.held--;
     if (standing === "deferred") this.deferred--;
-    this.#ready.delete(index);
-    this.#suspects.delete(index);
+    if (standing === "ready") this.#ready.delete(index);
+    if (standing === "suspect") this.#suspects.delete(index);
     this.#open.delete(index);
   }
 }
