@@ -3,6 +3,7 @@ import { consume, ExecutorObject } from "./durable/homes.ts";
 import type { Order } from "./durable/protocol.ts";
 import { type FlowEntry, type FlowFactory, Registry } from "./durable/registry.ts";
 import { FlowRunObject } from "./durable/run.ts";
+import { overWire, type WirePort } from "./durable/wire.ts";
 import { routes } from "./http/routes.ts";
 
 export interface ServeOptions {
@@ -38,6 +39,8 @@ export function serve(options: ServeOptions): Served {
   const { executor = "object", queue = "EXECUTIONS" } = options;
   const registry = new Registry(options.flows, executor);
   const runOf = (id: string) => objectOf<FlowRunObject>("FlowRun", id);
+  // The types of stubs know arrays, but no tuples.
+  const connect = (id: string) => overWire(runOf(id) as unknown as WirePort);
   const wakers = {
     object: async (order: Order) => objectOf<ExecutorObject>("Executor", `${order.run}/${order.slot}`).wake(order),
     queue: async (order: Order) => queueOf(queue).send(order),
@@ -52,7 +55,7 @@ export function serve(options: ServeOptions): Served {
   const app = routes(registry, runOf, checkDeclared);
   return {
     fetch: (request, env, ctx) => app.fetch(request, env, ctx),
-    queue: (batch) => consume(batch, registry, runOf),
+    queue: (batch) => consume(batch, registry, connect),
     FlowRun: class extends FlowRunObject {
       constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
         super(ctx, env, registry, wakers);
@@ -60,7 +63,7 @@ export function serve(options: ServeOptions): Served {
     },
     Executor: class extends ExecutorObject {
       constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
-        super(ctx, env, registry, runOf);
+        super(ctx, env, registry, connect);
       }
     },
   };

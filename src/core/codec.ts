@@ -14,7 +14,7 @@ import { describeType } from "./errors.ts";
  * @example decode(encode({ at: new Date(0) }, "shared")); // { at: Date }
  */
 export function encode(value: unknown, name: string | (() => string)): string {
-  if (typeof value === "string" || isPlain(value, new Set())) return `j${JSON.stringify(value)}`;
+  if (isPlainScalar(value) || isPlain(value, new Set())) return `j${JSON.stringify(value)}`;
   try {
     return `d${stringify(value, { Error: writeError, Keys: writeKeys })}`;
   } catch (error) {
@@ -34,11 +34,15 @@ function describe(value: unknown): string {
 
 /** Whether JSON keeps all of a value: a tree of plain objects and arrays in which no object occurs twice. */
 function isPlain(value: unknown, seen: Set<object>): boolean {
-  if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
-  if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
-  if (typeof value !== "object" || seen.has(value)) return false;
+  if (typeof value !== "object" || value === null) return isPlainScalar(value);
+  if (seen.has(value)) return false;
   seen.add(value);
   return Array.isArray(value) ? isPlainArray(value, seen) : isPlainObject(value, seen);
+}
+
+function isPlainScalar(value: unknown): boolean {
+  if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
+  return typeof value === "string" || typeof value === "boolean" || value === null;
 }
 
 function isPlainArray(values: unknown[], seen: Set<object>): boolean {

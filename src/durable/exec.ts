@@ -3,6 +3,7 @@ import { decode, encode } from "../core/codec.ts";
 import { type Failure, toFailure } from "../core/errors.ts";
 import { type BaseNode, Node, ParallelBatchNode } from "../core/node.ts";
 import type { Outcome } from "./items.ts";
+import { changedFields, writeFields } from "./live.ts";
 import type { ClaimedItem } from "./protocol.ts";
 import { checkLength, ROW_LIMIT } from "./text.ts";
 
@@ -25,7 +26,7 @@ export async function execItem(
   } catch (error) {
     const failure = toFailure(error);
     const isFinal = isLast || failure.retryable === false;
-    if (!isFinal || isStopped()) return { step, index, attempts, ok: false, failure };
+    if (!isFinal || isStopped()) return { step, index, attempts, ...failed(failure, fields()) };
     return { step, index, attempts, ...(await fallback({ self, fields }, claimed, error, attempt)) };
   }
 }
@@ -34,7 +35,7 @@ function timeoutOf(self: BaseNode): number {
   return self["_options"].timeout ?? DEFAULT_TIMEOUT_SEC;
 }
 
-type Result = { ok: true; body: string; fields?: string } | { ok: false; failure: Failure };
+type Result = { fields?: string } & ({ ok: true; body: string } | { ok: false; failure: Failure });
 
 async function fallback(
   { self, fields }: View,
@@ -52,23 +53,33 @@ async function fallback(
 }
 
 /** A result that cannot be stored is final: calling exec again would not change what it returns. */
-function stored(result: unknown, self: BaseNode, index: number, fields: object): Result {
+function stored(result: unknown, self: BaseNode, index: number, fields: object | null): Result {
   try {
-    const set =
-      Object.keys(fields).length === 0
-        ? {}
-        : { fields: checkLength(encode(fields, "fields"), "the fields that exec set", ROW_LIMIT) };
     const name = () => `the result of item ${index} of ${self.constructor.name}`;
-    return { ok: true, body: checkLength(encode(result, name), name), ...set };
+    return { ok: true, body: checkLength(encode(result, name), name), ...written(fields) };
   } catch (error) {
     return { ok: false, failure: { ...toFailure(error), retryable: false } };
   }
 }
 
+/** A failure, with the fields that its exec has set for the next attempt to find. */
+function failed(failure: Failure, fields: object | null): Result {
+  try {
+    return { ok: false, failure, ...written(fields) };
+  } catch (error) {
+    return { ok: false, failure: { ...toFailure(error), retryable: false } };
+  }
+}
+
+function written(fields: object | null): { fields?: string } {
+  if (fields === null || Object.keys(fields).length === 0) return {};
+  return { fields: checkLength(encode(fields, "fields"), "the fields that exec set", ROW_LIMIT) };
+}
+
 /** The node as one exec sees it, and what that exec has set on it. */
 export interface View {
   self: BaseNode;
-  fields(): object;
+  fields(): object | null;
 }
 
 /**
@@ -88,6 +99,7 @@ export function viewsOf(node: BaseNode, id: string): (attempts: number) => View 
 function openView(node: BaseNode, attempts: number): View {
   const own: { [key: PropertyKey]: unknown } = {};
   if (node instanceof Node && node.currentRetry !== attempts) own.currentRetry = attempts;
+  const before = writeFields(node);
   const self = new Proxy(node, {
     get: (target, key, view) => (Object.hasOwn(own, key) ? own[key] : Reflect.get(target, key, view)),
     set: (_, key, value) => {
@@ -95,7 +107,8 @@ function openView(node: BaseNode, attempts: number): View {
       return true;
     },
   });
-  return { self, fields: () => own };
+  const changedInPlace = () => Array.from(changedFields(node, before), ([key, value]) => [key, value]);
+  return { self, fields: () => ({ ...Object.fromEntries(changedInPlace()), ...own }) };
 }
 
 function closedView(node: BaseNode, id: string, attempts: number): View {
@@ -108,5 +121,5 @@ function closedView(node: BaseNode, id: string, attempts: number): View {
       );
     },
   });
-  return { self, fields: () => ({}) };
+  return { self, fields: () => null };
 }

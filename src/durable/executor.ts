@@ -18,6 +18,7 @@ import { RENEWAL_MS } from "./slots.ts";
 const PAUSE_MS = 4;
 /** How long a run that cannot be reached is tried again; the platform ends alarms and consumers at 15 minutes. */
 const LONGEST_SLICE_MS = 14 * 60 * 1000;
+const MICROTASKS = 10;
 const LONGEST_BACKOFF_MS = 2_000;
 /** Run and executor should never differ on whether there is work here; if they do, they ask no faster than this. */
 const IDLE_MS = 100;
@@ -129,12 +130,15 @@ class Puller {
   }
 
   #announce(): void {
-    if (this.#inExec.size === 0) this.#wake?.();
+    if (!this.#wake) return;
+    if (this.#inExec.size === 0) this.#wake();
     else this.#pause ??= setTimeout(() => this.#wake?.(), PAUSE_MS);
   }
 
   /** Resolves when outcomes have waited long enough for company, when nothing is in exec, or when the lease wants renewing. */
   async #somethingToReport(): Promise<void> {
+    // An exec that does not suspend ends within a few microtasks: for those no timer is set.
+    for (let turn = 0; turn < MICROTASKS && this.#inExec.size > 0; turn++) await undefined;
     if (this.#finished.length > 0) return;
     if (this.#inExec.size === 0) return sleep(IDLE_MS);
     let timer: ReturnType<typeof setTimeout> | null = null;

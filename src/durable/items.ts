@@ -15,9 +15,9 @@ export interface Plan {
   policy: RetryPolicy;
 }
 
-/** What came of one call of exec: its result, and the fields it set on the node where that is allowed, or its failure. */
-export type Outcome = { step: number; index: number; attempts: number } & (
-  | { ok: true; body: string; fields?: string }
+/** What came of one call of exec: its result or its failure, and the fields it set on the node where that is allowed. */
+export type Outcome = { step: number; index: number; attempts: number; fields?: string } & (
+  | { ok: true; body: string }
   | { ok: false; failure: Failure }
 );
 

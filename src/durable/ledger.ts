@@ -114,7 +114,7 @@ export class Ledger {
       const row = isHolder || outcome.ok ? step?.settle(outcome, nowMs, random()) : undefined;
       if (!row) continue;
       rows.push(row);
-      if (outcome.ok && outcome.fields !== undefined) fields.push({ step: outcome.step, fields: outcome.fields });
+      if (outcome.fields !== undefined) fields.push({ step: outcome.step, fields: outcome.fields });
       // An item that has an outcome is held by nobody any more, whoever brought it.
       if (held) this.slots.get(held.slot)?.held.delete(held);
     }

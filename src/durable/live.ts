@@ -105,12 +105,7 @@ export function writeFields(node: BaseNode): Map<string, { value: unknown; text:
  */
 export function fieldsLeft(node: BaseNode, before: ReturnType<typeof writeFields>, shared: unknown): string | null {
   const left: { [key: string]: unknown } = {};
-  for (const [key, value] of Object.entries(node)) {
-    if (WIRING.has(key)) continue;
-    const was = before.get(key);
-    const text = textOf(value);
-    const isSame = text === undefined ? was?.value === value : was?.text === text;
-    if (isSame) continue;
+  for (const [key, value, text] of changedFields(node, before)) {
     refuseShared(node, key, value, shared);
     if (text === undefined) encode(value, `this.${key} of ${node.constructor.name}, which its prep kept for exec`);
     left[key] = value;
@@ -120,6 +115,20 @@ export function fieldsLeft(node: BaseNode, before: ReturnType<typeof writeFields
   if (Object.keys(left).length === 0) return null;
   const name = `the fields that prep of ${node.constructor.name} set`;
   return checkLength(encode(left, name), name, ROW_LIMIT);
+}
+
+/** The fields that have another value than before, or were changed in place. */
+export function* changedFields(
+  node: BaseNode,
+  before: ReturnType<typeof writeFields>,
+): Generator<[key: string, value: unknown, text: string | undefined]> {
+  for (const [key, value] of Object.entries(node)) {
+    if (WIRING.has(key)) continue;
+    const was = before.get(key);
+    const text = textOf(value);
+    const isSame = text === undefined ? was?.value === value : was?.text === text;
+    if (!isSame) yield [key, value, text];
+  }
 }
 
 function refuseShared(node: BaseNode, key: string, value: unknown, shared: unknown): void {

@@ -19,6 +19,7 @@ import {
 } from "./view.ts";
 import { HEARTBEAT_MS, WakeUp } from "./wakeup.ts";
 import { Walk } from "./walk.ts";
+import { readReport, type WireReply, type WireReport, writeReply } from "./wire.ts";
 
 export interface StartRequest {
   id: string;
@@ -117,7 +118,17 @@ export class FlowRunObject extends DurableObject {
   }
 
   /** An executor answers a wake. */
-  enter(entry: Entry, shape: string): Reply | null {
+  async enter(entry: Entry, shape: string): Promise<WireReply | null> {
+    const reply = this.#enter(entry, shape);
+    return reply && writeReply(reply);
+  }
+
+  /** An executor reports, and gets its next items in the same call. */
+  async report(report: WireReport): Promise<WireReply> {
+    return writeReply(this.#report(readReport(report)));
+  }
+
+  #enter(entry: Entry, shape: string): Reply | null {
     if (this.#walk?.state.status !== "running" || shape !== JSON.stringify(this.#walk.row.shape)) return null;
     return this.#commit((walk, nowMs) => {
       const entered = walk.ledger.enter(entry, nowMs);
@@ -130,8 +141,7 @@ export class FlowRunObject extends DurableObject {
     });
   }
 
-  /** An executor reports, and gets its next items in the same call. */
-  report({ outcomes, ...from }: Report): Reply {
+  #report({ outcomes, ...from }: Report): Reply {
     if (!this.#walk) return { fence: from.fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
     return this.#commit((walk, nowMs) => {
       // The node of a paused run may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
@@ -309,8 +319,8 @@ export class FlowRunObject extends DurableObject {
   /** A run's sole open item is executed here, by the same loop, with calls that do not leave the object. */
   #pullInline(order: Order): Promise<Ending> {
     const port: RunPort = {
-      enter: async (entry, shape) => this.enter(entry, shape),
-      report: async (report) => this.report(report),
+      enter: async (entry, shape) => this.#enter(entry, shape),
+      report: async (report) => this.#report(report),
     };
     const flow = this.#flow as Registered;
     const linger = (rest: Promise<unknown>) => this.ctx.waitUntil(rest);

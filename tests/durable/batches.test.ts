@@ -61,8 +61,6 @@ describe("a parallel batch", () => {
       output: null,
       error: { message: "task 0 failed at attempt 1", node: "AtOnce", branch: "", index: 0, attempts: 1 },
     });
-    // What is in exec is told to stop, and need not listen.
-    await stage.heard("abort 1: AbortError");
     stage.open("late");
     await stage.heard("end 1");
     expect(stage.count("start")).toBe(2);

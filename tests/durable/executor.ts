@@ -1,7 +1,8 @@
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { vi } from "vitest";
 import { Graph } from "../../src/core/graph.ts";
-import type { Order, Reply, Report } from "../../src/durable/protocol.ts";
+import type { Order, Reply, Report, RunPort } from "../../src/durable/protocol.ts";
+import { overWire, type WirePort } from "../../src/durable/wire.ts";
 import { type Task, workFlows } from "./flows.ts";
 import { ordersOf } from "./orders.ts";
 import { stage } from "./stage.ts";
@@ -18,6 +19,10 @@ interface Told {
   retryable?: false;
   isClaiming?: boolean;
   received?: number;
+}
+
+function portOf(run: string): RunPort {
+  return overWire(runOf(run) as unknown as WirePort);
 }
 
 /** A run whose executor is the test itself: it makes the two calls, as it likes. */
@@ -42,7 +47,7 @@ export class HandRun {
 
   /** An executor answers an order under a name of its own. */
   async enter({ slot, wake }: Order, entry: string, delivery = 1, shape = this.#shape): Promise<Reply | null> {
-    return runOf(this.id).enter({ slot, wake, delivery, entry }, shape) as Promise<Reply | null>;
+    return portOf(this.id).enter({ slot, wake, delivery, entry }, shape);
   }
 
   async entered(order: Order, entry: string, delivery = 1): Promise<HandExecutor> {
@@ -94,7 +99,7 @@ export class HandExecutor {
       isClaiming: more.isClaiming ?? true,
       received: more.received ?? this.received,
     };
-    return runOf(this.#run).report(report) as unknown as Promise<Reply>;
+    return portOf(this.#run).report(report);
   }
 
   #take(reply: Reply): void {

@@ -1,3 +1,4 @@
+import type { Hooks } from "../../core/spelling.ts";
 import { type Programs, type Shared, step } from "./program.ts";
 
 /** Nodes, actions, loops, nesting. */
@@ -157,6 +158,83 @@ export const control: Programs = {
       remember.on("again", remember).end("enough");
       return flow(remember);
     },
+  },
+  "a field that exec sets is there in post, and in exec's next attempt": {
+    flow: ({ node, flow }) =>
+      flow(
+        node(
+          {
+            prep() {
+              this.calls = [];
+            },
+            exec() {
+              this.last = { at: new Date(7), retry: this.currentRetry };
+              if (this.currentRetry === 0) throw new Error("busy");
+              this.twice = this.last;
+              return this.last;
+            },
+            post(shared: Shared, _: unknown, result: unknown) {
+              shared.seen = [this.last, this.twice, result, this.calls];
+            },
+          },
+          2,
+        ),
+      ),
+  },
+  "a field that exec adds to in place": {
+    flow: ({ batch, flow }) =>
+      flow(
+        batch({
+          prep() {
+            this.seen = { letters: [] };
+            return ["a", "b", "c"];
+          },
+          exec(letter: string) {
+            const { letters } = this.seen as { letters: string[] };
+            letters.push(letter);
+            return letters.length;
+          },
+          post(shared: Shared, _: unknown, counts: number[]) {
+            shared.seen = [this.seen, counts];
+          },
+        }),
+      ),
+  },
+  "a count of its failures that exec keeps on the node": {
+    flow: (spell) => {
+      const counting = {
+        prep: () => ["a"],
+        exec() {
+          this.failures = Number(this.failures ?? 0) + 1;
+          if (Number(this.failures) < 3) throw new Error("busy");
+          return this.failures;
+        },
+        post(shared: Shared, _: unknown, result: unknown) {
+          shared.log.push(JSON.stringify([result, this.failures]));
+        },
+      } satisfies Hooks;
+      const first = spell.node(counting, 3);
+      first.next(spell.batch({ ...counting, prep: () => ["a", "b", "c"] }, 3));
+      return spell.flow(first);
+    },
+  },
+  "a count that a batch keeps on the node from item to item": {
+    flow: ({ batch, flow }) =>
+      flow(
+        batch({
+          prep() {
+            this.count = 10;
+            return ["a", "b", "c"];
+          },
+          exec(letter: string) {
+            this.count = Number(this.count) + 1;
+            return `${letter}${String(this.count)}`;
+          },
+          post(shared: Shared, _: unknown, results: string[]) {
+            shared.seen = [results, this.count];
+          },
+        }),
+      ),
   },
   "fields and params that exec finds changed by prep": {
     flow: ({ node, flow }) =>
