@@ -1,4 +1,4 @@
-import type { Failure, Failure } from "../core/errors.ts";
+import type { Failure } from "../core/errors.ts";
 import type { Outcome } from "./items.ts";
 import type { ClaimedItem, Reply, Report, RunPort } from "./protocol.ts";
 import type { Entry } from "./slots.ts";

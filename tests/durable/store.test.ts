@@ -126,8 +126,8 @@ describe("items and results", () => {
       store.items.save(texts.map((body, index) => row(index, body)));
       store.items.addPage(1, 0, texts);
       const page = store.items.page(1, texts.length - 1);
-      const between = store.items.between(1, 0, texts.length).map(({ body }) => body);
-      return [[...store.items.results(1)], between, page.items, [...store.items.paged(1)]];
+      const rows = Array.from(store.items.from(1, 0, null), ({ body }) => body);
+      return [[...store.items.results(1)], rows, page.items, [...store.items.paged(1)]];
     });
     for (const found of back) expect(found.map((text, index) => text === texts[index])).toEqual(texts.map(() => true));
   });
@@ -144,12 +144,14 @@ describe("items and results", () => {
     const found = await withStore((store) => {
       store.items.save(rows.toReversed());
       return {
-        between: store.items.between(1, 0, 100),
+        rows: [...store.items.from(1, 0, null)],
+        some: [...store.items.from(1, 2, "succeeded")],
         states: [...store.items.states(1)],
         due: store.items.earliestDue(1),
       };
     });
-    expect(found.between).toEqual(rows);
+    expect(found.rows).toEqual(rows);
+    expect(found.some).toEqual([rows[2], rows[5]]);
     expect(found.states).toEqual(rows.map(({ body: _, ...state }) => state));
     expect(found.due).toBe(500);
   });
