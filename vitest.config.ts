@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    silent: "passed-only",
     projects: [
       { test: { name: "node", include: ["tests/core/**/*.test.ts", "tests/worker/**/*.test.ts"] } },
       {
@@ -10,8 +11,8 @@ export default defineConfig({
         test: {
           name: "workerd",
           include: ["tests/durable/**/*.test.ts", "tests/http/**/*.test.ts"],
-          silent: "passed-only",
           testTimeout: 20_000,
+          expect: { poll: { timeout: 10_000 } },
         },
       },
       {

@@ -3,7 +3,19 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Clock } from "./executor.ts";
 import { deployed, resultsOf, tasks } from "./flows.ts";
 import { newStage, type Stage } from "./stage.ts";
-import { call, crash, executorOf, finished, getRun, inRun, type Run, ran, runOf, start } from "./support.ts";
+import {
+  call,
+  crash,
+  executorOf,
+  finished,
+  getRun,
+  inRun,
+  type Run,
+  ran,
+  resultLines,
+  runOf,
+  start,
+} from "./support.ts";
 
 let stage: Stage;
 beforeEach(() => {
@@ -123,12 +135,10 @@ describe("a run whose flow was changed meanwhile", () => {
 describe("a run that had finished before its flow was changed", () => {
   it.each(["longer", "without the batch", "broken"])("is as it was: %s", async (version) => {
     const before = await ran("changing", { tasks: tasks(3) });
-    const look = async () => [await getRun(before.id), await (await call(`/runs/${before.id}/results`)).text()];
+    const look = async () => ({ run: await getRun(before.id), lines: await resultLines(before.id) });
     const seen = await look();
-    expect(seen[1]).toBe(
-      resultsOf(3)
-        .map((result, index) => `{"index":${index},"status":"succeeded","result":${result}}\n`)
-        .join(""),
+    expect(seen.lines).toEqual(
+      resultsOf(3).map((result, index) => `{"index":${index},"status":"succeeded","result":${result}}`),
     );
     await deploy(version, before.id);
     expect(await look()).toEqual(seen);

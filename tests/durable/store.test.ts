@@ -100,9 +100,11 @@ describe("a long text", () => {
 
 describe("items and results", () => {
   it("of any kind come back from rows as they were", async () => {
+    let step = 0;
     await withStore((store) =>
       fc.assert(
-        fc.property(fc.array(values, { minLength: 1, maxLength: 8 }), fc.nat(1_000_000), (list, step) => {
+        fc.property(fc.array(values, { minLength: 1, maxLength: 8 }), (list) => {
+          step++;
           const texts = list.map((value) => encode(value, "value"));
           store.items.save(texts.map((body, index) => row(index, body, { step })));
           const back = [...store.items.results(step)];

@@ -75,11 +75,21 @@ export async function storedOutput(id: string): Promise<unknown> {
   return decode(parts.map(({ body }) => body).join(""));
 }
 
-/** Ends an object as a crash does: nothing more of it runs, and callers get an error. */
+/** Ends an object as a crash does: nothing more of it runs, and callers get an error. The runner does not report this reason. */
 export async function crash(stub: DurableObjectStub): Promise<void> {
-  await runInDurableObject(stub, (_, state) => state.abort("crashed by a test")).catch(() => undefined);
+  await runInDurableObject(stub, (_, state) => state.abort("Instance disposed by a test")).catch(() => undefined);
 }
 
 export function executorOf(run: string, slot: number): DurableObjectStub {
   return exports.Executor.getByName(`${run}/${slot}`);
+}
+
+/** The lines of a run's results. */
+export async function resultLines(id: string, query = ""): Promise<string[]> {
+  const response = await call(`/runs/${id}/results${query}`);
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toBe("application/x-ndjson");
+  const text = new TextDecoder().decode(await response.arrayBuffer());
+  expect(text === "" || text.endsWith("\n")).toBe(true);
+  return text.split("\n").slice(0, -1);
 }

@@ -84,7 +84,7 @@ describe("a start with an Idempotency-Key", () => {
   });
 
   it("may be any text of up to 255 characters", async () => {
-    for (const key of ['ünï"c=;', "x".repeat(255)]) {
+    for (const key of ['k"e=y; /?~', "x".repeat(255)]) {
       const first = await startAs(key, { tasks: [] });
       expect((await startAs(key, { tasks: [] })).run.id).toBe(first.run.id);
     }

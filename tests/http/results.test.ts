@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { resultsOf, tasks } from "../durable/flows.ts";
 import { newStage, type Stage } from "../durable/stage.ts";
-import { call, finished, getRun, ran, start } from "../durable/support.ts";
+import { finished, getRun, ran, resultLines, start } from "../durable/support.ts";
 
 let stage: Stage;
 beforeEach(() => {
@@ -9,15 +9,7 @@ beforeEach(() => {
 });
 
 async function resultsFrom(id: string, query = ""): Promise<unknown[]> {
-  const response = await call(`/runs/${id}/results${query}`);
-  expect(response.status).toBe(200);
-  expect(response.headers.get("content-type")).toBe("application/x-ndjson");
-  const text = new TextDecoder().decode(await response.arrayBuffer());
-  expect(text === "" || text.endsWith("\n")).toBe(true);
-  return text
-    .split("\n")
-    .slice(0, -1)
-    .map((line) => JSON.parse(line));
+  return (await resultLines(id, query)).map((line) => JSON.parse(line));
 }
 
 const line = (index: number) => ({ index, status: "succeeded", result: 10 * index });

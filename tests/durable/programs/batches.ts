@@ -57,11 +57,14 @@ export const lists: Programs = {
   }),
   ...batches("an async generator that yields nothing", async function* () {}),
   ...batches("an async iterable of one's own", () => new RemotePages()),
-  ...batches("more items than one page of storage holds", () => Array.from({ length: 1100 }, (_, index) => index)),
 };
 
 /** What batches do with their items. */
 export const batchwork: Programs = {
+  "a parallel batch of more items than one page of storage holds": {
+    flow: ({ parallel, flow }) =>
+      flow(parallel({ prep: () => Array.from({ length: 1100 }, (_, index) => index), exec: doubled, post: keep })),
+  },
   "a batch over the letters of a word": {
     flow: ({ batch, flow }) =>
       flow(batch({ prep: () => "höf😀", exec: (letter: string) => letter.length, post: keep })),
