@@ -2,6 +2,7 @@ import { type Attempt, callExec, inTime } from "../core/attempt.ts";
 import { decode, encode } from "../core/codec.ts";
 import { type Failure, toFailure } from "../core/errors.ts";
 import { type BaseNode, Node, ParallelBatchNode } from "../core/node.ts";
+import { drive, type MaybePromise } from "../core/turn.ts";
 import type { Outcome } from "./items.ts";
 import { changedFields, writeFields } from "./live.ts";
 import type { ClaimedItem } from "./protocol.ts";
@@ -13,21 +14,30 @@ const DEFAULT_TIMEOUT_SEC = 300;
  * One call of exec, its outcome as data. After the last attempt, or an error that no retry can mend, `execFallback` has the
  * word; what it throws is final. Not so where the executor was stopped meanwhile: an aborted call is no failure.
  */
-export async function execItem(
+export function execItem(
+  view: View,
+  claimed: ClaimedItem,
+  attempt: Attempt,
+  isStopped: () => boolean,
+): MaybePromise<Outcome> {
+  return drive(call(view, claimed, attempt, isStopped));
+}
+
+function* call(
   { self, fields }: View,
   claimed: ClaimedItem,
   attempt: Attempt,
   isStopped: () => boolean,
-): Promise<Outcome> {
+): Generator<unknown, Outcome, unknown> {
   const { step, index, attempts, isLast } = claimed;
   try {
-    const result = await callExec(self, decode(claimed.item), attempt, timeoutOf(self));
+    const result = yield callExec(self, decode(claimed.item), attempt, timeoutOf(self));
     return { step, index, attempts, ...stored(result, self, index, fields()) };
   } catch (error) {
     const failure = toFailure(error);
     const isFinal = isLast || failure.retryable === false;
     if (!isFinal || isStopped()) return { step, index, attempts, ...failed(failure, fields()) };
-    return { step, index, attempts, ...(await fallback({ self, fields }, claimed, error, attempt)) };
+    return { step, index, attempts, ...(yield* fallback({ self, fields }, claimed, error, attempt)) };
   }
 }
 
@@ -37,16 +47,16 @@ function timeoutOf(self: BaseNode): number {
 
 type Result = { fields?: string } & ({ ok: true; body: string } | { ok: false; failure: Failure });
 
-async function fallback(
+function* fallback(
   { self, fields }: View,
   claimed: ClaimedItem,
   error: unknown,
   attempt: Attempt,
-): Promise<Result> {
+): Generator<unknown, Result, unknown> {
   try {
     if (!(self instanceof Node)) throw error;
     const called = self.execFallback(decode(claimed.item), error as Error);
-    return stored(await inTime("execFallback", called, attempt, timeoutOf(self)), self, claimed.index, fields());
+    return stored(yield inTime("execFallback", called, attempt, timeoutOf(self)), self, claimed.index, fields());
   } catch (thrown) {
     return { ok: false, failure: { ...toFailure(thrown), retryable: false } };
   }

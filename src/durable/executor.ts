@@ -1,5 +1,6 @@
 import { Attempt, sleep } from "../core/attempt.ts";
 import { decode } from "../core/codec.ts";
+import { isThenable } from "../core/turn.ts";
 import { execItem, type View, viewsOf } from "./exec.ts";
 import type { Outcome } from "./items.ts";
 import {
@@ -67,6 +68,7 @@ class Puller {
   #finished: Outcome[] = [];
   #received = 0;
   #isStopped = false;
+  readonly #isStoppedNow = () => this.#isStopped;
   /** Ends the wait for something to report. */
   #wake: (() => void) | undefined;
   #pause: ReturnType<typeof setTimeout> | null = null;
@@ -108,7 +110,7 @@ class Puller {
     }
     this.#received += items.length;
     if ((isStopped || isDone) && !this.#isStopped) this.#stop();
-    for (const item of items) if (!this.#inExec.has(keyOf(item))) void this.#execute(item);
+    for (const item of items) if (!this.#inExec.has(keyOf(item))) this.#execute(item);
   }
 
   #stop(): void {
@@ -118,12 +120,17 @@ class Puller {
     for (const attempt of this.#inExec.values()) attempt.abort(reason);
   }
 
-  async #execute(claimed: ClaimedItem): Promise<void> {
+  #execute(claimed: ClaimedItem): void {
     const { step, index, attempts } = claimed;
     const view = (this.#nodes.get(step) as StepNode).viewAt(attempts);
     const attempt = new Attempt(`${this.#slice.order.run}/${step}/${index}/${attempts + 1}`, attempts + 1);
     this.#inExec.set(keyOf(claimed), attempt);
-    const outcome = await execItem(view, claimed, attempt, () => this.#isStopped);
+    const outcome = execItem(view, claimed, attempt, this.#isStoppedNow);
+    if (isThenable(outcome)) void outcome.then((late) => this.#end(claimed, late));
+    else this.#end(claimed, outcome);
+  }
+
+  #end(claimed: ClaimedItem, outcome: Outcome): void {
     this.#inExec.delete(keyOf(claimed));
     if (outcome.ok || !this.#isStopped) this.#finished.push(outcome);
     this.#announce();

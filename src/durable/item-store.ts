@@ -98,8 +98,8 @@ export class ItemStore {
   /** The texts of a settled step's results, in order. */
   *results(step: number): Generator<string> {
     const sql = "select idx, body from item where step = ? and status = 'succeeded' order by idx";
-    for (const { idx, body } of this.#sql.exec<{ idx: number; body: string | null }>(sql, step)) {
-      yield body ?? this.#longText.get(`item/${step}/${idx}`);
+    for (const [index, body] of this.#sql.exec(sql, step).raw<[number, string | null]>()) {
+      yield body ?? this.#longText.get(`item/${step}/${index}`);
     }
   }
 
