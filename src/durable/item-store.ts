@@ -62,7 +62,8 @@ export class ItemStore {
   #saveAlike(items: ItemRow[]): void {
     const { step, status, attempts, crashes, dueMs, startedMs, finishedMs } = items[0] as ItemRow;
     const columns = [step, status, attempts, crashes, dueMs, startedMs, finishedMs];
-    const bodies = Object.fromEntries(items.map((item) => [item.index, this.#bodyOf(item)]));
+    const bodies: { [index: number]: string | null } = {};
+    for (const item of items) bodies[item.index] = this.#bodyOf(item);
     this.#sql.exec(
       `${INSERT} select ?, key, ?, ?, ?, ?, ?, ?, value from json_each(?)`,
       ...columns,

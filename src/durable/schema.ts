@@ -67,7 +67,7 @@ create table slot (
   given integer not null,   -- items handed out under this fence
   woken_ms integer not null,
   claimed integer not null, -- items ever handed to this slot
-  held text not null        -- JSON: [step, idx, attempts, claimed_ms] of each item it was given and has not settled
+  held text not null        -- JSON: [step, first, count, attempts, claimed_ms] of the items it was given and has not settled
 );
 
 -- Text too long for one row: the live graph of shared and prep results, the output, long items and results.

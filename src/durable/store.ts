@@ -188,7 +188,7 @@ export class Store {
       slot.given,
       slot.wokenMs,
       slot.claimed,
-      JSON.stringify(Array.from(slot.held, (item) => [item.step, item.index, item.attempts, item.claimedMs])),
+      JSON.stringify(writeHeld(slot.held)),
     );
   }
 }
@@ -197,7 +197,25 @@ function stepOf({ last_action: lastAction, ...row }: { [key: string]: SqlStorage
   return { ...row, lastAction } as unknown as StepRow;
 }
 
-function readHeld(slot: number, held: string): Set<HeldItem> {
-  const rows = JSON.parse(held) as [number, number, number, number][];
-  return new Set(rows.map(([step, index, attempts, claimedMs]) => ({ slot, step, index, attempts, claimedMs })));
+type HeldRun = [step: number, first: number, count: number, attempts: number, claimedMs: number];
+
+/** Items that follow each other, as most do that are given at once, are written as one run. */
+function writeHeld(held: Iterable<HeldItem>): HeldRun[] {
+  const runs: HeldRun[] = [];
+  for (const { step, index, attempts, claimedMs } of held) {
+    const last = runs.at(-1);
+    const isNext =
+      last && last[0] === step && last[1] + last[2] === index && last[3] === attempts && last[4] === claimedMs;
+    if (isNext) last[2]++;
+    else runs.push([step, index, 1, attempts, claimedMs]);
+  }
+  return runs;
+}
+
+function readHeld(slot: number, text: string): Set<HeldItem> {
+  const held = new Set<HeldItem>();
+  for (const [step, first, count, attempts, claimedMs] of JSON.parse(text) as HeldRun[]) {
+    for (let index = first; index < first + count; index++) held.add({ slot, step, index, attempts, claimedMs });
+  }
+  return held;
 }

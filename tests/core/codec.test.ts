@@ -17,8 +17,8 @@ describe("a stored value", () => {
     expect(text).not.toContain("\0");
   });
 
-  test.prop([fc.jsonValue({ maxDepth: 4 })])("is plain JSON behind one letter where JSON keeps all of it", (value) => {
-    fc.pre(!JSON.stringify(value).includes("-0"));
+  test.prop([fc.jsonValue({ maxDepth: 4 })])("is plain JSON behind one letter where JSON keeps all of it", (any) => {
+    const value = JSON.parse(JSON.stringify(any)); // JSON's own reading of it: without minus zero
     expect(encode(value, "value")).toBe(`j${JSON.stringify(value)}`);
   });
 

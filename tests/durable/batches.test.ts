@@ -107,6 +107,16 @@ describe("a batch", () => {
     expect(stage.said.filter((said) => /^start \d/.test(said))).toEqual([0, 1, 2, 3, 4, 5, 6].map((n) => `start ${n}`));
   });
 
+  it("begins no item before the one ahead of it has succeeded, however often that is tried", async () => {
+    const { status } = await ran("in order, retried", {
+      tasks: [{ n: 0, failures: 2 }, { n: 1, failures: 1 }, { n: 2 }],
+    });
+    expect(status).toBe("completed");
+    expect(stage.said.filter((said) => /^start \d/.test(said)).join()).toBe(
+      "start 0,start 0,start 0,start 1,start 1,start 2",
+    );
+  });
+
   it("stops at the item that fails; what came before stays", async () => {
     const run = await ran("in order", { tasks: [{ n: 0 }, { n: 1 }, { n: 2, failures: 1 }, { n: 3 }] });
     expect(run).toMatchObject({ status: "failed", executions: 3, error: { index: 2 } });

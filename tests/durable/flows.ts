@@ -111,6 +111,7 @@ export const workFlows = {
   retried: () => atOnce({ maxRetries: 3 }),
   "retried later": () => atOnce({ maxRetries: 3, wait: 3600 }),
   "in order": () => new Flow(new InOrder()),
+  "in order, retried": () => new Flow(new InOrder({ maxRetries: 3, wait: 0.02 })),
   single: () => new Flow(new Single()),
   "single, retried later": () => new Flow(new Single({ maxRetries: 3, wait: 3600 })),
   "by queue": () => atOnce({ executor: "queue" }),

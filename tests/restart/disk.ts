@@ -18,7 +18,7 @@ export function databases(state: string, className: "FlowRun" | "Executor"): Dat
 
 /** How many items of all runs were in exec, as their rows say. */
 export function heldAtKill(state: string): number {
-  const held = "select sum(json_array_length(held)) as held from slot";
+  const held = "select sum((select coalesce(sum(value ->> 2), 0) from json_each(slot.held))) as held from slot";
   const heldBy = (database: DatabaseSync) =>
     ourTables(database).includes("slot") ? Number(database.prepare(held).get()?.["held"] ?? 0) : 0;
   return filesOf(state, "FlowRun").reduce((sum, file) => sum + read(file, heldBy), 0);
