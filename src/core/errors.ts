@@ -41,10 +41,10 @@ export interface Failure {
   status?: number;
 }
 
-/** Whatever was thrown, as data. Known by its fields, not by its class: an error may come from another isolate or realm. */
 /** A vendor may put a whole page into an error: so much of it is kept. */
 const LONGEST_MESSAGE = 10_000;
 
+/** Whatever was thrown, as data. Known by its fields, not by its class: an error may come from another isolate or realm. */
 export function toFailure(thrown: unknown): Failure {
   if (!isErrorLike(thrown))
     return { name: "Error", message: `Expected an Error to be thrown, got ${describe(thrown)}` };

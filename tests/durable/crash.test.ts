@@ -125,7 +125,7 @@ describe("a run that loses anything at any moment", () => {
         expect(run.executions - ITEMS).toBeLessThanOrEqual(lost);
         await expectAllDone(run.id);
       }),
-      { numRuns: 4 },
+      { numRuns: 3 },
     );
   }, 60_000);
 });
