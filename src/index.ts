@@ -7,7 +7,7 @@ export {
   AsyncParallelBatchNode,
 } from "./core/async.ts";
 export type { ExecContext } from "./core/attempt.ts";
-export { NonRetryableError, RetryAfterError } from "./core/errors.ts";
+export { NonRetryableError, RateLimitedError, RetryAfterError } from "./core/errors.ts";
 export { BatchFlow, Flow, ParallelBatchFlow } from "./core/flow.ts";
 export {
   type Action,

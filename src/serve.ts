@@ -1,14 +1,24 @@
 import { env, exports } from "cloudflare:workers";
+import type { LimitOptions } from "./core/budget.ts";
 import { consume, ExecutorObject } from "./durable/homes.ts";
+import { type LimiterPorts, RateLimiterObject } from "./durable/limiter.ts";
+import { Limits, objectNameOf } from "./durable/limits.ts";
 import type { Order } from "./durable/protocol.ts";
 import { type FlowEntry, type FlowFactory, Registry } from "./durable/registry.ts";
-import { FlowRunObject } from "./durable/run.ts";
+import { FlowRunObject, type RunPorts } from "./durable/run.ts";
 import { overWire, type WirePort } from "./durable/wire.ts";
+import { LimitRoutes } from "./http/limits.ts";
 import { routes } from "./http/routes.ts";
 
 export interface ServeOptions {
   /** The flows that can be run, by name. */
   flows: { [name: string]: FlowFactory | FlowEntry };
+  /**
+   * The budgets that runs share, by name: one for each vendor account. A node keeps to one by naming it (`limit: "llm"`).
+   *
+   * @example { llm: { requests: 500, tokens: 200_000, per: "1m", concurrency: 50 } }
+   */
+  limits?: { [name: string]: LimitOptions };
   /** Where batches are executed unless a node says otherwise: in `Executor` objects (the default), or by a queue's consumer. */
   executor?: "object" | "queue";
   /** The name of the queue binding through which a consumer is called. Default `EXECUTIONS`. */
@@ -17,53 +27,69 @@ export interface ServeOptions {
 
 type ObjectClass<T> = new (ctx: DurableObjectState, env: Cloudflare.Env) => T;
 
-/** What a Worker exports: `export default app; export const { FlowRun, Executor } = app`. */
+/** What a Worker exports: `export default app; export const { FlowRun, Executor, RateLimiter } = app`. */
 export interface Served {
   fetch(request: Request, env: Cloudflare.Env, ctx: ExecutionContext): Response | Promise<Response>;
   queue(batch: MessageBatch): Promise<void>;
   FlowRun: ObjectClass<FlowRunObject>;
   Executor: ObjectClass<ExecutorObject>;
+  RateLimiter: ObjectClass<RateLimiterObject>;
 }
 
 /**
  * Serves flows from a Worker: the HTTP API, the queue consumer, and the Durable Object classes behind them.
  *
- * Throws at start-up for a flow that cannot be run durably, naming the flow and the node.
+ * Throws at start-up for a flow that cannot be run durably, naming the flow and the node, and for a limit that cannot be meant.
  *
  * @example
  * const app = serve({ flows: { summarize: () => new Flow(new Summaries({ maxRetries: 3, wait: 2 })) } });
  * export default app;
- * export const { FlowRun, Executor } = app;
+ * export const { FlowRun, Executor, RateLimiter } = app;
  */
 export function serve(options: ServeOptions): Served {
   const { executor = "object", queue = "EXECUTIONS" } = options;
-  const registry = new Registry(options.flows, executor);
+  const limits = new Limits(options.limits ?? {});
+  const registry = new Registry(options.flows, executor, limits.names);
   const runOf = (id: string) => objectOf<FlowRunObject>("FlowRun", id);
   // The types of stubs know arrays, but no tuples.
   const connect = (id: string) => overWire(runOf(id) as unknown as WirePort);
-  const wakers = {
-    object: async (order: Order) => objectOf<ExecutorObject>("Executor", `${order.run}/${order.slot}`).wake(order),
-    queue: async (order: Order) => queueOf(queue).send(order),
+  const executorOf = (run: string, slot: number) => objectOf<ExecutorObject>("Executor", `${run}/${slot}`);
+  const limiterOf = (name: string) => objectOf<RateLimiterObject>("RateLimiter", name);
+  const runPorts: RunPorts = {
+    object: async (order) => executorOf(order.run, order.slot).wake(order),
+    queue: async (order) => queueOf(queue).send(order),
+    nudge: async (run, slot) => executorOf(run, slot).nudge(),
+    exchange: async (place, request) => limiterOf(objectNameOf(place.limit, place.key)).exchange(place, request),
+  };
+  const limiterPorts: LimiterPorts = {
+    tellRun: async (run, place, answer) => runOf(run).hear(place, answer),
+    keysOf: (limit) => limiterOf(limit),
+    keyOf: (limit, key) => limiterOf(objectNameOf(limit, key)),
   };
   let isDeclared = false;
   const checkDeclared = () => {
     if (isDeclared) return;
-    for (const name of ["FlowRun", "Executor"]) namespaceOf(name);
+    for (const name of ["FlowRun", "Executor", "RateLimiter"]) namespaceOf(name);
     if (registry.uses("queue")) queueOf(queue);
     isDeclared = true;
   };
-  const app = routes(registry, runOf, checkDeclared);
+  const app = routes(registry, runOf, new LimitRoutes(limits, limiterOf), checkDeclared);
   return {
     fetch: (request, env, ctx) => app.fetch(request, env, ctx),
     queue: (batch) => consume(batch, registry, connect),
     FlowRun: class extends FlowRunObject {
       constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
-        super(ctx, env, registry, wakers);
+        super(ctx, env, registry, runPorts);
       }
     },
     Executor: class extends ExecutorObject {
       constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
         super(ctx, env, registry, connect);
+      }
+    },
+    RateLimiter: class extends RateLimiterObject {
+      constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
+        super(ctx, env, limits, limiterPorts);
       }
     },
   };
@@ -78,7 +104,7 @@ function namespaceOf<T extends Rpc.DurableObjectBranded>(name: string): DurableO
   if (namespace?.getByName) return namespace;
   throw new Error(
     `Expected the Durable Object class ${name}, which this Worker does not declare. In the Worker: ` +
-      `\`export const { FlowRun, Executor } = app\`. In wrangler.toml:\n\n[exports.${name}]\ntype = "durable-object"\nstorage = "sqlite"\n`,
+      `\`export const { FlowRun, Executor, RateLimiter } = app\`. In wrangler.toml:\n\n[exports.${name}]\ntype = "durable-object"\nstorage = "sqlite"\n`,
   );
 }
 

@@ -11,5 +11,12 @@ declare namespace Cloudflare {
     LLM_BASE_URL?: string;
     LLM_API_KEY?: string;
     LLM_MODEL?: string;
+    /** What the vendor allows, for all runs together. Unset: no bound but what its refusals teach. */
+    LLM_REQUESTS_PER_MINUTE?: string | number;
+    LLM_TOKENS_PER_MINUTE?: string | number;
+    /** How many calls may be under way at once, for all runs together. */
+    LLM_CONCURRENCY?: string | number;
+    /** Another period than a minute for the two amounts, in milliseconds. */
+    LLM_PERIOD_MS?: string | number;
   }
 }

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { serve } from "../src/cloudflare.ts";
+import { limitsOf } from "./limits.ts";
 import { createModel } from "./model.ts";
 import { type SummarizeShared, summarizeFlow } from "./summarize.ts";
 
@@ -11,7 +12,8 @@ const app = serve({
     },
   },
   executor: env.EXECUTOR === "queue" ? "queue" : "object",
+  limits: limitsOf(env),
 });
 
 export default app;
-export const { FlowRun, Executor } = app;
+export const { FlowRun, Executor, RateLimiter } = app;

@@ -1,8 +1,18 @@
-import { NonRetryableError, RetryAfterError } from "../src/index.ts";
+import { cooldownMs } from "../src/core/cooldown.ts";
+import { isOutOfCredit } from "../src/core/refusal.ts";
+import { NonRetryableError, RateLimitedError, RetryAfterError } from "../src/index.ts";
 import { summarize } from "./summarizer.ts";
 
-/** Summarizes one text. `idempotencyKey` is the same for a call repeated after a crash and new for each retry. */
-export type Model = (text: string, call: { signal: AbortSignal; idempotencyKey: string }) => Promise<string>;
+/** Summarizes one text. */
+export type Model = (text: string, call: ModelCall) => Promise<string>;
+
+export interface ModelCall {
+  signal: AbortSignal;
+  /** The same for a call repeated after a crash, another for each retry. */
+  idempotencyKey: string;
+  /** Told the tokens that the call has used, where the vendor counts them. */
+  settle?: (tokens: number) => void;
+}
 
 export interface ModelSettings {
   /** An OpenAI-compatible base, such as `https://api.openai.com/v1`. Unset: the built-in summarizer, without any network. */
@@ -37,11 +47,14 @@ export function createModel(settings: ModelSettings): Model {
   return (text, call) => complete(vendor, text, call);
 }
 
-async function complete(vendor: Vendor, text: string, call: Parameters<Model>[1]): Promise<string> {
+async function complete(vendor: Vendor, text: string, call: ModelCall): Promise<string> {
   check(vendor);
   const { response, body } = await request(vendor, text, call);
   if (!response.ok) throw refusal(vendor, response, body);
-  return contentOf(vendor, body);
+  const content = contentOf(vendor, body);
+  const tokens = tokensOf(body);
+  if (tokens !== undefined) call.settle?.(tokens);
+  return content;
 }
 
 // Not in createModel: that runs when the Worker starts, and a bad variable should fail a run by name, not every route. What
@@ -58,7 +71,7 @@ function check({ url, key }: Vendor): void {
   }
 }
 
-async function request(vendor: Vendor, text: string, call: Parameters<Model>[1]) {
+async function request(vendor: Vendor, text: string, call: ModelCall) {
   try {
     const response = await fetch(vendor.url, {
       method: "POST",
@@ -81,9 +94,13 @@ async function request(vendor: Vendor, text: string, call: Parameters<Model>[1])
 
 function refusal(vendor: Vendor, response: Response, body: string): Error {
   const { status } = response;
-  const message = `${hostOf(vendor)} answered ${status}: ${quote(vendor, messageOf(body))}. ${advice(status)}`;
-  if (status >= 400 && status < 500 && !TEMPORARY_4XX.has(status)) return new NonRetryableError(message, { status });
-  const retryAfterMs = retryAfter(response.headers);
+  const isUnpaid = status === 429 && isOutOfCredit(parse(body));
+  const advised = isUnpaid ? "Check the plan and the billing at the vendor: no retry helps." : advice(status);
+  const message = `${hostOf(vendor)} answered ${status}: ${quote(vendor, messageOf(body))}. ${advised}`;
+  const isFinal = status >= 400 && status < 500 && !TEMPORARY_4XX.has(status);
+  if (isUnpaid || isFinal) return new NonRetryableError(message, { status });
+  if (status === 429) return RateLimitedError.from(response, { nowMs: Date.now(), message });
+  const retryAfterMs = cooldownMs(response.headers, Date.now());
   return retryAfterMs === undefined
     ? Object.assign(new Error(message), { status })
     : new RetryAfterError(message, { retryAfterMs, status });
@@ -92,31 +109,9 @@ function refusal(vendor: Vendor, response: Response, body: string): Error {
 function advice(status: number): string {
   if (status === 401 || status === 403) return "Check LLM_API_KEY.";
   if (status === 404) return "Check LLM_BASE_URL and LLM_MODEL.";
-  if (status === 429) return "Retried later; if it persists, lower the node's `concurrency`.";
+  if (status === 429) return "Retried later; set LLM_REQUESTS_PER_MINUTE or LLM_CONCURRENCY to what the vendor allows.";
   if (status >= 500 || TEMPORARY_4XX.has(status)) return "Retried later; if it persists, check the vendor's status.";
   return "The same request would fail again: check LLM_MODEL and the text.";
-}
-
-/** The wait that the vendor asks for, in milliseconds, if it does. */
-function retryAfter(headers: Headers): number | undefined {
-  const ms = numberOf(headers.get("retry-after-ms"));
-  if (ms !== undefined) return ms;
-  const value = headers.get("retry-after");
-  const seconds = numberOf(value);
-  if (seconds !== undefined) return seconds * 1000;
-  // A date is counted from the vendor's own clock where it says what that shows.
-  const untilMs = dateOf(value);
-  return untilMs && Math.max(0, untilMs - (dateOf(headers.get("date")) ?? Date.now()));
-}
-
-/** HTTP dates end in GMT; `Date.parse` alone would read a date into `-5`. */
-function dateOf(value: string | null): number | undefined {
-  const ms = value?.endsWith("GMT") ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(ms) ? undefined : ms;
-}
-
-function numberOf(value: string | null): number | undefined {
-  return value !== null && /^\d{1,12}(\.\d+)?$/.test(value) ? Number(value) : undefined;
 }
 
 function contentOf(vendor: Vendor, body: string): string {
@@ -127,6 +122,13 @@ function contentOf(vendor: Vendor, body: string): string {
     `Expected \`choices[0].message.content\` from ${hostOf(vendor)} to be a string, got ${quote(vendor, body)}. ` +
       "Check that LLM_BASE_URL is an OpenAI-compatible API.",
   );
+}
+
+/** No call uses none: a vendor that says 0 does not count. */
+function tokensOf(body: string): number | undefined {
+  const answer = parse(body) as { usage?: { total_tokens?: unknown } | null };
+  const tokens = answer.usage?.total_tokens;
+  return Number.isSafeInteger(tokens) && (tokens as number) > 0 ? (tokens as number) : undefined;
 }
 
 /** The vendor's own words: `error.message` where it keeps to OpenAI's form, else the whole body. */

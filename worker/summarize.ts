@@ -1,4 +1,5 @@
 import { AsyncFlow, AsyncParallelBatchNode, type ExecContext, type NonIterableObject } from "../src/index.ts";
+import { estimateTokens } from "./limits.ts";
 import type { Model } from "./model.ts";
 
 /** The flow's input, and what it adds to it. */
@@ -39,7 +40,7 @@ export function summarizeFlow(model: Model): () => AsyncFlow<SummarizeShared> {
   }
 
   return () => {
-    const node = new ParallelSummaries(PATIENCE);
+    const node = new ParallelSummaries({ ...PATIENCE, limit: { name: "llm", tokens: estimateTokens } });
     return new AsyncFlow(node);
   };
 }

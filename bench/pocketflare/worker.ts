@@ -56,6 +56,8 @@ export class Executor extends app.Executor {
 
 countCalls(FlowRun.prototype, ["enter", "report"]);
 
+export const { RateLimiter } = app;
+
 export default {
   fetch(request: Request, env: object, ctx: ExecutionContext): Response | Promise<Response> {
     const url = new URL(request.url);

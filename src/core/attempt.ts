@@ -8,12 +8,21 @@ export interface ExecContext {
   readonly attempt: number;
   /** The same for one attempt of one item however often a crash repeats it, another for each retry. */
   readonly idempotencyKey: string;
+  /**
+   * Says how many tokens this call has used in all. A limit takes the node's estimate for it until then, and gives back or
+   * claims the difference. The latest word counts.
+   *
+   * @example context.settle(response.usage.total_tokens);
+   */
+  settle(tokens: number): void;
 }
 
 /** One attempt of exec. Its signal is made when it is first asked for: most execs never do. */
 export class Attempt implements ExecContext {
   readonly idempotencyKey: string;
   readonly attempt: number;
+  /** What exec said that it used; nothing if it said nothing. */
+  usedTokens: number | null = null;
   #controller: AbortController | undefined;
 
   constructor(idempotencyKey: string, attempt: number) {
@@ -24,6 +33,13 @@ export class Attempt implements ExecContext {
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
     return this.#controller.signal;
+  }
+
+  settle(tokens: number): void {
+    if (!(tokens >= 0 && tokens < Number.POSITIVE_INFINITY)) {
+      throw new RangeError(`Expected \`settle\` to be told a number of tokens, 0 or more, got \`${String(tokens)}\``);
+    }
+    this.usedTokens = tokens;
   }
 
   abort(reason: Error): void {

@@ -43,6 +43,11 @@ export function afterFailure(
   return delayMs === 0 ? { status: "pending", history } : { status: "deferred", history, dueMs: nowMs + delayMs };
 }
 
+/** The call was none of exec's own: the vendor refused it for its rate limit, or it never began. */
+export function afterRefusal(history: History): Verdict {
+  return { status: "pending", history };
+}
+
 /**
  * The item's executor was lost. That is no attempt: the first time it is pending again at once, so that a restart resumes
  * without delay; later it waits longer each time, so that a server whose process an item ends can answer others in between.

@@ -1,3 +1,15 @@
+import { describeType } from "./errors.ts";
+
+/** How a node uses a limit. */
+export interface LimitUse {
+  /** The limit's name, as `serve` knows it. */
+  name: string;
+  /** Whose budget an item uses: a tenant, an API key, a model. Each key has a whole budget of its own. Default: one for all. */
+  key?(item: never): string;
+  /** How many tokens an item will use, at a guess; `settle` tells later what it was. Default: nothing is reserved. */
+  tokens?(item: never): number;
+}
+
 /** What a node may be told beside PocketFlow's two numbers. */
 export interface NodeOptions {
   /** The node's id in graphs, items and errors; its class's name otherwise. */
@@ -18,6 +30,13 @@ export interface NodeOptions {
   timeout?: number;
   /** Where a durable run executes this node's items. Default: what `serve` says. */
   executor?: "object" | "queue";
+  /**
+   * The limits that each call of exec must keep to, all of them at once, in a durable run: names, or uses with a key and an
+   * estimate of tokens. In memory there is nobody to share them with, and nothing is held back.
+   *
+   * @example new Summaries({ limit: { name: "llm", tokens: (text: string) => text.length / 4 } });
+   */
+  limit?: string | LimitUse | readonly (string | LimitUse)[];
 }
 
 /** What a flow may be told. */
@@ -51,6 +70,7 @@ export function checkOptions(owner: string, options: object): void {
   for (const [key, value] of Object.entries(options)) {
     const check = CHECKS[key];
     if (key === "executor") checkExecutor(owner, value);
+    if (key === "limit") checkLimits(owner, value as NodeOptions["limit"]);
     if (value === undefined || !check) continue;
     const [expected, holds] = check;
     if (typeof value !== "number" || !holds(value)) {
@@ -62,4 +82,32 @@ export function checkOptions(owner: string, options: object): void {
 function checkExecutor(owner: string, value: unknown): void {
   if (value === undefined || value === "object" || value === "queue") return;
   throw new RangeError(`Expected \`executor\` of ${owner} to be "object" or "queue", got \`${String(value)}\``);
+}
+
+/** The limits that a node's options name, each as a use. */
+export function limitsOf(limit: NodeOptions["limit"]): readonly LimitUse[] {
+  const uses: readonly (string | LimitUse)[] = limit === undefined ? [] : [limit].flat();
+  return uses.map((use) => (typeof use === "string" ? { name: use } : use));
+}
+
+function checkLimits(owner: string, limit: NodeOptions["limit"]): void {
+  const names = new Set<string>();
+  for (const use of limitsOf(limit)) {
+    checkUse(owner, use);
+    if (names.has(use.name)) {
+      throw new RangeError(`Expected \`limit\` of ${owner} to name each limit once, got \`${use.name}\` twice`);
+    }
+    names.add(use.name);
+  }
+}
+
+function checkUse(owner: string, use: unknown): void {
+  const { name, key, tokens, ...others } = (typeof use === "object" && use !== null ? use : {}) as Partial<LimitUse>;
+  const [unknown] = Object.keys(others);
+  const isFunction = (value: unknown) => value === undefined || typeof value === "function";
+  if (typeof name === "string" && name !== "" && isFunction(key) && isFunction(tokens) && unknown === undefined) return;
+  const got = unknown === undefined ? describeType(use) : `\`${unknown}\``;
+  throw new TypeError(
+    `Expected \`limit\` of ${owner} to be a limit's name, or \`{ name, key: (item) => …, tokens: (item) => … }\`, got ${got}`,
+  );
 }

@@ -20,7 +20,16 @@ export function execItem(
   attempt: Attempt,
   isStopped: () => boolean,
 ): MaybePromise<Outcome> {
-  return drive(call(view, claimed, attempt, isStopped));
+  return drive(withTokens(call(view, claimed, attempt, isStopped), attempt));
+}
+
+/** Adds what exec has said that it used. */
+function* withTokens(
+  outcome: Generator<unknown, Outcome, unknown>,
+  attempt: Attempt,
+): Generator<unknown, Outcome, unknown> {
+  const ended = yield* outcome;
+  return attempt.usedTokens === null ? ended : { ...ended, tokens: attempt.usedTokens };
 }
 
 function* call(
@@ -29,12 +38,15 @@ function* call(
   attempt: Attempt,
   isStopped: () => boolean,
 ): Generator<unknown, Outcome, unknown> {
-  const { step, index, attempts, isLast } = claimed;
+  const { step, index, attempts, isLast, refusalCosts } = claimed;
   try {
     const result = yield callExec(self, decode(claimed.item), attempt, timeoutOf(self));
     return { step, index, attempts, ...stored(result, self, index, fields()) };
   } catch (error) {
-    const failure = toFailure(error);
+    const failure = toFailure(error, Date.now());
+    if (failure.rateLimited && refusalCosts === "nothing") {
+      return { step, index, attempts, ...failed(failure, fields()), isAttempt: false } as Outcome;
+    }
     const isFinal = isLast || failure.retryable === false;
     if (!isFinal || isStopped()) return { step, index, attempts, ...failed(failure, fields()) };
     return { step, index, attempts, ...(yield* fallback({ self, fields }, claimed, error, attempt)) };

@@ -13,7 +13,7 @@ import {
   type StepBrief,
 } from "./protocol.ts";
 import type { Registered } from "./registry.ts";
-import { RENEWAL_MS } from "./slots.ts";
+import { GRACE_MS, LEASE_MS, RENEWAL_MS } from "./slots.ts";
 
 /** Items that end together are reported together: a report waits so long for company. */
 const PAUSE_MS = 4;
@@ -23,6 +23,10 @@ const MICROTASKS = 10;
 const LONGEST_BACKOFF_MS = 2_000;
 /** Run and executor should never differ on whether there is work here; if they do, they ask no faster than this. */
 const IDLE_MS = 100;
+/** A call with a permit that has been in exec for so long is reported: its limit need not wait for its end to count it. */
+const BEGUN_MS = 300;
+/** No call begins on a permit that was given longer ago: by then its run may have taken it for lost. */
+const FRESH_MS = GRACE_MS - RENEWAL_MS / 4;
 
 export interface Slice {
   order: Order;
@@ -35,6 +39,8 @@ export interface Slice {
   connect: () => RunPort;
   /** Takes what goes on after the slice has ended: calls that were told to stop, of which some may still succeed. */
   linger: (rest: Promise<unknown>) => void;
+  /** Where the run can reach this executor: is given what makes it report at once. */
+  reach?: (nudge: () => void) => void;
 }
 
 /** How a slice ended: `lost` when the run could not be reached, so that somebody must come again. */
@@ -46,12 +52,22 @@ export type Ending = "done" | "refused" | "lost";
  */
 export async function pull(slice: Slice): Promise<Ending> {
   const executor = new Puller(slice);
+  slice.reach?.(() => executor.nudge());
   try {
     return await executor.run();
   } catch (error) {
     console.error({ message: "An executor lost its run", run: slice.order.run, error: String(error) });
     return "lost";
   }
+}
+
+/** A call under way. */
+interface Call {
+  claimed: ClaimedItem;
+  attempt: Attempt;
+  startedMs: number;
+  /** Whether the run knows that it has begun; nothing to tell where there is no permit. */
+  isTold: boolean;
 }
 
 interface StepNode {
@@ -64,10 +80,15 @@ class Puller {
   readonly #startedMs = Date.now();
   /** Each step's node as exec sees it. Items of a sequential node may find other fields on it than the ones before. */
   readonly #nodes = new Map<number, StepNode>();
-  readonly #inExec = new Map<number, Attempt>();
+  readonly #inExec = new Map<number, Call>();
   #finished: Outcome[] = [];
   #received = 0;
   #isStopped = false;
+  #isNudged = false;
+  /** When the call was made that the latest answer answers. */
+  #askedMs = 0;
+  /** When the run last answered. */
+  #heardMs = Date.now();
   readonly #isStoppedNow = () => this.#isStopped;
   /** Ends the wait for something to report. */
   #wake: (() => void) | undefined;
@@ -75,6 +96,12 @@ class Puller {
 
   constructor(slice: Slice) {
     this.#slice = slice;
+  }
+
+  /** The run has more to do than this executor knows. */
+  nudge(): void {
+    this.#isNudged = true;
+    this.#wake?.();
   }
 
   async run(): Promise<Ending> {
@@ -115,25 +142,44 @@ class Puller {
 
   #stop(): void {
     this.#isStopped = true;
-    const reason = new Error("The run ended, or gave this item to another executor");
-    reason.name = "AbortError";
-    for (const attempt of this.#inExec.values()) attempt.abort(reason);
+    const reason = abortError("The run ended, or gave this item to another executor");
+    for (const { attempt } of this.#inExec.values()) attempt.abort(reason);
   }
 
   #execute(claimed: ClaimedItem): void {
     const { step, index, attempts } = claimed;
+    const nowMs = Date.now();
+    const isLimited = claimed.refusalCosts !== undefined;
+    if (isLimited && nowMs - this.#askedMs > FRESH_MS) {
+      this.#finished.push(notBegun(claimed, "Its permit came too late to be used"));
+      return;
+    }
     const view = (this.#nodes.get(step) as StepNode).viewAt(attempts);
     const attempt = new Attempt(`${this.#slice.order.run}/${step}/${index}/${attempts + 1}`, attempts + 1);
-    this.#inExec.set(keyOf(claimed), attempt);
+    const call = { claimed, attempt, startedMs: nowMs, isTold: !isLimited };
+    this.#inExec.set(keyOf(claimed), call);
     const outcome = execItem(view, claimed, attempt, this.#isStoppedNow);
-    if (isThenable(outcome)) void outcome.then((late) => this.#end(claimed, late));
-    else this.#end(claimed, outcome);
+    if (isThenable(outcome)) void outcome.then((late) => this.#end(call, late));
+    else this.#end(call, outcome);
   }
 
-  #end(claimed: ClaimedItem, outcome: Outcome): void {
-    this.#inExec.delete(keyOf(claimed));
-    if (outcome.ok || !this.#isStopped) this.#finished.push(outcome);
+  #end(call: Call, outcome: Outcome): void {
+    const key = keyOf(call.claimed);
+    const isOurs = this.#inExec.get(key) === call;
+    if (isOurs) this.#inExec.delete(key);
+    // What was given up for a silent run has no outcome but its success.
+    if (outcome.ok || (isOurs && !this.#isStopped)) this.#finished.push(outcome);
     this.#announce();
+  }
+
+  /** The run was not heard for a whole lease: it has taken the permits of these calls for lost, so they must not go on. */
+  #abandonPermitted(): void {
+    for (const [key, { claimed, attempt }] of this.#inExec) {
+      if (claimed.refusalCosts === undefined) continue;
+      this.#inExec.delete(key);
+      attempt.abort(abortError("The run could not be reached, and the permit's lease has ended"));
+      this.#finished.push(notBegun(claimed, "Its executor lost its run"));
+    }
   }
 
   #announce(): void {
@@ -146,23 +192,49 @@ class Puller {
   async #somethingToReport(): Promise<void> {
     // An exec that does not suspend ends within a few microtasks: for those no timer is set.
     for (let turn = 0; turn < MICROTASKS && this.#inExec.size > 0; turn++) await undefined;
-    if (this.#finished.length > 0) return;
+    if (this.#finished.length > 0 || this.#isNudged) return;
     if (this.#inExec.size === 0) return sleep(IDLE_MS);
     let timer: ReturnType<typeof setTimeout> | null = null;
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
-      timer = setTimeout(resolve, RENEWAL_MS);
+      timer = setTimeout(resolve, this.#quietMs());
     });
     clearTimeout(timer);
+  }
+
+  /** For how long there is nothing to say if no call ends. */
+  #quietMs(): number {
+    let quietMs = RENEWAL_MS;
+    const nowMs = Date.now();
+    for (const { isTold, startedMs } of this.#inExec.values()) {
+      if (!isTold) quietMs = Math.min(quietMs, Math.max(0, startedMs + BEGUN_MS - nowMs));
+    }
+    return quietMs;
+  }
+
+  /** The calls with permits that have been in exec for a while, and were not told of yet. */
+  #takeBegun(): Report["begun"] {
+    const begun: Report["begun"] = [];
+    const nowMs = Date.now();
+    for (const call of this.#inExec.values()) {
+      if (call.isTold || call.startedMs + BEGUN_MS > nowMs) continue;
+      call.isTold = true;
+      const { step, index } = call.claimed;
+      begun.push({ step, index, ageMs: nowMs - call.startedMs });
+    }
+    return begun;
   }
 
   #report(fence: number): Report {
     clearTimeout(this.#pause);
     this.#pause = null;
     this.#wake = undefined;
+    this.#isNudged = false;
     const outcomes = this.#takeFinished();
     const isClaiming = !this.#isStopped && Date.now() - this.#startedMs < this.#slice.claimMs;
-    return { slot: this.#slice.order.slot, fence, outcomes, isClaiming, received: this.#received };
+    const { slot } = this.#slice.order;
+    const isIdle = this.#inExec.size + this.#finished.length === 0;
+    return { slot, fence, outcomes, isClaiming, received: this.#received, begun: this.#takeBegun(), isIdle };
   }
 
   /** As many outcomes as one call carries; the rest stays for the next. */
@@ -179,8 +251,13 @@ class Puller {
   async #call<T>(call: (port: RunPort) => Promise<T>): Promise<T> {
     for (let backoffMs = 20; ; backoffMs = Math.min(2 * backoffMs, LONGEST_BACKOFF_MS)) {
       try {
-        return await call(this.#slice.connect());
+        const askedMs = Date.now();
+        const answer = await call(this.#slice.connect());
+        this.#askedMs = askedMs;
+        this.#heardMs = Date.now();
+        return answer;
       } catch (error) {
+        if (Date.now() - this.#heardMs > LEASE_MS) this.#abandonPermitted();
         if (Date.now() - this.#startedMs > LONGEST_SLICE_MS) throw error;
         await sleep(backoffMs);
       }
@@ -197,4 +274,15 @@ class Puller {
 /** One number for an item of a run: it has fewer than 2^21 steps of fewer than 2^32 items. */
 function keyOf({ step, index }: ClaimedItem): number {
   return step * 2 ** 32 + index;
+}
+
+/** The call has no outcome of its own, and is no attempt. */
+function notBegun({ step, index, attempts }: ClaimedItem, message: string): Outcome {
+  return { step, index, attempts, ok: false, failure: { name: "PermitError", message }, isAttempt: false };
+}
+
+function abortError(message: string): Error {
+  const error = new Error(message);
+  error.name = "AbortError";
+  return error;
 }

@@ -21,6 +21,7 @@ export type Connect = (run: string) => RunPort;
 export class ExecutorObject extends DurableObject {
   readonly #registry: Registry;
   readonly #connect: Connect;
+  #nudge: (() => void) | undefined;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, connect: Connect) {
     super(ctx, env);
@@ -35,6 +36,11 @@ export class ExecutorObject extends DurableObject {
     await this.ctx.storage.setAlarm(Date.now());
   }
 
+  /** There is more to do than the loop knows. Only a call: where no loop is running nothing is lost. */
+  nudge(): void {
+    this.#nudge?.();
+  }
+
   /** The alarm is set again only at the end: set first, it would hold back this handler's own re-run after a crash. */
   override async alarm(): Promise<void> {
     const order = this.ctx.storage.kv.get<Order>("order");
@@ -43,7 +49,11 @@ export class ExecutorObject extends DurableObject {
     const flow = this.#registry.make(order.flow);
     const connect = () => this.#connect(order.run);
     const linger = (rest: Promise<unknown>) => this.ctx.waitUntil(rest);
-    const ending = await pull({ order, flow, delivery: 1, claimMs: OBJECT_CLAIM_MS, connect, linger });
+    const reach = (nudge: () => void) => {
+      this.#nudge = nudge;
+    };
+    const ending = await pull({ order, flow, delivery: 1, claimMs: OBJECT_CLAIM_MS, connect, linger, reach });
+    this.#nudge = undefined;
     if (ending === "lost") await this.ctx.storage.setAlarm(Date.now() + RETRY_MS);
     else if (this.#isLatest(order)) await this.ctx.storage.deleteAll();
   }

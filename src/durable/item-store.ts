@@ -1,3 +1,4 @@
+import type { StoredNeeds } from "./needs.ts";
 import { type LongText, ROW_LIMIT } from "./text.ts";
 
 export interface ItemRow {
@@ -27,10 +28,24 @@ export class ItemStore {
     this.#longText = longText;
   }
 
-  addPage(step: number, first: number, items: string[]): void {
+  addPage(step: number, first: number, items: string[], needs: StoredNeeds[]): void {
     const body = JSON.stringify(items);
     const stored = body.length > ROW_LIMIT ? this.#putLong(`page/${step}/${first}`, body) : body;
-    this.#sql.exec("insert into page (step, first, body) values (?, ?, ?)", step, first, stored);
+    const said = needs.some((need) => need !== null) ? JSON.stringify(needs) : null;
+    this.#sql.exec("insert into page (step, first, body, needs) values (?, ?, ?, ?)", step, first, stored, said);
+  }
+
+  /** What the items of one page need of their limits: of the page that has item `index`. */
+  needs(step: number, index: number): { first: number; needs: StoredNeeds[] } {
+    const sql = "select first, needs from page where step = ? and first <= ? order by first desc limit 1";
+    const { first, needs } = this.#sql.exec<{ first: number; needs: string | null }>(sql, step, index).one();
+    return { first, needs: JSON.parse(needs ?? "[]") };
+  }
+
+  /** What every item of a step needs of its limits, in order. */
+  *allNeeds(step: number): Generator<StoredNeeds> {
+    const sql = "select needs from page where step = ? order by first";
+    for (const { needs } of this.#sql.exec<{ needs: string | null }>(sql, step)) yield* JSON.parse(needs ?? "[]");
   }
 
   /** Forgets the pages of a prep that was interrupted. */

@@ -1,8 +1,19 @@
 import type { Failure } from "../core/errors.ts";
-import { afterCrash, afterFailure, type History, isLastAttempt, isSuspect, type Verdict } from "../core/item.ts";
+import {
+  afterCrash,
+  afterFailure,
+  afterRefusal,
+  type History,
+  isLastAttempt,
+  isSuspect,
+  type Verdict,
+} from "../core/item.ts";
+import type { LimitUse } from "../core/options.ts";
 import type { RetryPolicy } from "../core/retry.ts";
 import type { ItemRow } from "./item-store.ts";
-import type { HeldItem, Home, StepRow, Store } from "./store.ts";
+import { type Line, Lines } from "./lines.ts";
+import { dependOnItem, hasKeys, lineKeyOf, type Needs, readNeeds, type StoredNeeds } from "./needs.ts";
+import type { HeldItem, Home, PermitId, StepRow, Store } from "./store.ts";
 
 /** How a node's items are to be executed. */
 export interface Plan {
@@ -13,12 +24,15 @@ export interface Plan {
   /** One after the other, each only when the one before has succeeded. */
   isSequential: boolean;
   policy: RetryPolicy;
+  /** What each call needs a permit of. */
+  limits: readonly LimitUse[];
 }
 
 /** What came of one call of exec: its result or its failure, and the fields it set on the node where that is allowed. */
-export type Outcome = { step: number; index: number; attempts: number; fields?: string } & (
+export type Outcome = { step: number; index: number; attempts: number; fields?: string; tokens?: number } & (
   | { ok: true; body: string }
-  | { ok: false; failure: Failure }
+  // `isAttempt` is said where it is not: the vendor refused the call for its rate limit, or the call never began.
+  | { ok: false; failure: Failure; isAttempt?: false }
 );
 
 export interface Counts {
@@ -30,7 +44,8 @@ export interface Counts {
   failed: number;
 }
 
-type Standing = "ready" | "suspect" | "deferred" | "held";
+/** `asked` and `permitted` are known to memory alone: after a crash a permit is asked for anew. */
+type Standing = "ready" | "suspect" | "deferred" | "asked" | "permitted" | "held";
 
 interface OpenItem {
   history: History;
@@ -38,11 +53,13 @@ interface OpenItem {
   held: HeldItem | null;
 }
 
+const NO_PERMITS: readonly PermitId[] = [];
+
 const UNTRIED: History = { attempts: 0, crashes: 0 };
 
 /**
- * The items of one step: which are open and where each stands. An item is known by its index. What is at or past the cursor was
- * never claimed; below it, what is not open is settled. The rows are the truth; this is rebuilt from them.
+ * The items of one step: which are open and where each stands. An item is known by its index. One that was never begun is in
+ * its line; else, what is not open is settled. The rows are the truth; this is rebuilt from them.
  */
 export class StepItems {
   readonly step: number;
@@ -55,17 +72,24 @@ export class StepItems {
   /** When the first deferred item is due. */
   earliestDueMs: number | null = null;
   readonly #store: Store;
+  readonly #lines: Lines;
   readonly #open = new Map<number, OpenItem>();
-  // In the order in which they became pending once more.
-  readonly #ready = new Set<number>();
   readonly #suspects = new Set<number>();
-  #cursor = 0;
+  readonly #asked = new Set<number>();
+  /** Those of the asked that a limit has answered that they have to wait. */
+  readonly #waiting = new Set<number>();
+  readonly #permitted = new Map<number, readonly PermitId[]>();
+  readonly #permittedSuspects = new Map<number, readonly PermitId[]>();
+  /** The needs of the items of one page: items are asked for in order. */
+  #page: { first: number; needs: StoredNeeds[] } | null = null;
 
   constructor(store: Store, row: StepRow, plan: Plan) {
     this.#store = store;
     this.step = row.id;
     this.total = row.total;
     this.plan = plan;
+    const hasLines = hasKeys(plan.limits) && !plan.isSequential;
+    this.#lines = new Lines(row.total, hasLines ? this.#lineKeys() : null);
   }
 
   /** Rebuilds where every item stands from its row and from what slots were given. Returns what is still held of that. */
@@ -73,17 +97,19 @@ export class StepItems {
     const held = new Map<number, HeldItem>();
     for (const item of given) if ((held.get(item.index)?.attempts ?? -1) < item.attempts) held.set(item.index, item);
     for (const row of this.#store.items.states(this.step)) this.#restoreItem(row, held);
-    for (const item of held.values()) {
-      this.#cursor = Math.max(this.#cursor, item.index + 1);
-      this.#hold(item);
-    }
+    for (const item of held.values()) this.#hold(item);
     this.earliestDueMs = this.#store.items.earliestDue(this.step);
     return [...held.values()];
   }
 
   get counts(): Counts {
-    const { total, succeeded, failed, held: running, deferred } = this;
+    const { total, succeeded, failed, held: running } = this;
+    const deferred = this.deferred + this.#asked.size;
     return { total, pending: total - succeeded - failed - running - deferred, running, deferred, succeeded, failed };
+  }
+
+  get isLimited(): boolean {
+    return this.plan.limits.length > 0;
   }
 
   get isSettled(): boolean {
@@ -103,30 +129,88 @@ export class StepItems {
   }
 
   isOpen(index: number): boolean {
-    return index < this.total && (index >= this.#cursor || this.#open.has(index));
+    return index < this.total && (this.#lines.isFresh(index) || this.#open.has(index));
   }
 
   /** How many items could begin at once, were there executors for them. Suspects do not count. */
   get startable(): number {
-    const inTurn = this.plan.isSequential && (this.deferred > 0 || this.hasSuspect);
-    const free = inTurn ? 0 : this.plan.concurrency - this.held;
-    return Math.max(0, Math.min(free, this.total - this.#cursor + this.#ready.size));
+    if (this.isLimited) return this.#permitted.size;
+    return Math.max(0, Math.min(this.#free, (this.#lines.all[0] as Line).size));
   }
 
   /** An item that begins now in `slot`, if one may. */
   take(slot: number, nowMs: number): HeldItem | undefined {
-    const index = this.startable > 0 ? this.#nextIndex() : undefined;
+    if (this.startable === 0) return undefined;
+    const index = this.isLimited ? firstOf(this.#permitted.keys()) : this.#lines.all[0]?.take();
     return index === undefined ? undefined : this.#claim(slot, index, nowMs);
   }
 
+  /** Whether a suspect waits that could begin, were it alone. */
   get hasSuspect(): boolean {
-    return this.#suspects.size > 0;
+    return (this.isLimited ? this.#permittedSuspects : this.#suspects).size > 0;
   }
 
   /** A suspect to be claimed alone. */
   takeSuspect(slot: number, nowMs: number): HeldItem | undefined {
-    const [index] = this.#suspects;
+    const index = firstOf((this.isLimited ? this.#permittedSuspects : this.#suspects).keys());
     return index === undefined ? undefined : this.#claim(slot, index, nowMs);
+  }
+
+  /**
+   * Takes the items for which permits are to be asked out of their lines: as many as could begin if they had one. A line that
+   * has to wait keeps none of the others from going on, so all that wait ask for as many.
+   */
+  ask(): number[] {
+    if (!this.isLimited) return [];
+    const free = this.#free;
+    const asked: number[] = [];
+    let room = free - (this.#asked.size - this.#waiting.size);
+    for (const line of this.#lines.all) {
+      const most = line.waiting > 0 ? free - line.asked : room;
+      for (let taken = 0; taken < most && line.size > 0; taken++) {
+        const index = line.take() as number;
+        this.#stand(index, this.history(index), "asked");
+        asked.push(index);
+        if (line.waiting === 0) room--;
+      }
+    }
+    return asked.length > 0 ? asked : this.#askForSuspect();
+  }
+
+  /** What an item needs of each limit of its node. */
+  needs(index: number): Needs {
+    const { limits } = this.plan;
+    return readNeeds(limits, dependOnItem(limits) ? this.#storedNeeds(index) : null);
+  }
+
+  /** Whether an item waits for a permit. */
+  isAsked(index: number): boolean {
+    return this.#asked.has(index);
+  }
+
+  /** A limit answered that an item has to wait. */
+  wait(index: number): void {
+    if (!this.#asked.has(index) || this.#waiting.has(index)) return;
+    this.#waiting.add(index);
+    this.#lines.of(index).waiting++;
+  }
+
+  /** An item has all its permits. `false` where it cannot begin now: too many others have begun meanwhile. */
+  permit(index: number, permits: readonly PermitId[]): boolean {
+    if (this.#open.get(index)?.standing !== "asked") return false;
+    const isFree = this.held + this.#permitted.size < this.plan.concurrency;
+    if (isFree) {
+      this.#stand(index, this.history(index), "permitted");
+      (this.isSuspect(index) ? this.#permittedSuspects : this.#permitted).set(index, permits);
+    } else this.#queue(index, this.history(index));
+    return isFree;
+  }
+
+  /** Gives up the permits of items that were not begun. */
+  unpermit(): PermitId[] {
+    const given = [...this.#permitted, ...this.#permittedSuspects];
+    for (const [index] of given) this.#queue(index, this.history(index));
+    return given.flatMap(([, permits]) => permits);
   }
 
   /** What is held of an item, if it is in exec. */
@@ -140,8 +224,18 @@ export class StepItems {
     const before = this.history(outcome.index);
     const times = { startedMs: this.heldItem(outcome.index)?.claimedMs ?? null, finishedMs: nowMs };
     if (outcome.ok) return this.#succeed(outcome.index, before, outcome.body, times);
-    const verdict = afterFailure(before, outcome.failure, this.plan.policy, nowMs, random);
+    const verdict =
+      outcome.isAttempt === false
+        ? afterRefusal(before)
+        : afterFailure(before, outcome.failure, this.plan.policy, nowMs, random);
     return this.#judge(outcome.index, verdict, times);
+  }
+
+  /** An item that never begins, because no permit for it can be had: the row to be saved. */
+  fail(index: number, failure: Failure, nowMs: number): ItemRow | undefined {
+    if (this.#open.get(index)?.standing !== "asked") return undefined;
+    const verdict: Verdict = { status: "failed", history: this.history(index), failure };
+    return this.#judge(index, verdict, { startedMs: null, finishedMs: nowMs });
   }
 
   /** The item's executor was lost: the row to be saved. */
@@ -185,7 +279,7 @@ export class StepItems {
   /** An outcome committed after the item was given makes the slot's claim to it stale. */
   #restoreItem(row: Omit<ItemRow, "body">, held: Map<number, HeldItem>): void {
     const { index, status } = row;
-    this.#cursor = index + 1;
+    this.#lines.of(index).leave(index);
     const isOpen = status === "pending" || status === "deferred";
     if (!isOpen || held.get(index)?.attempts !== row.attempts) held.delete(index);
     if (status === "succeeded") this.succeeded++;
@@ -206,16 +300,38 @@ export class StepItems {
   #queue(index: number, history: History): void {
     const isApart = isSuspect(history);
     this.#stand(index, history, isApart ? "suspect" : "ready");
-    (isApart ? this.#suspects : this.#ready).add(index);
+    if (isApart) this.#suspects.add(index);
+    else this.#lines.of(index).ready.add(index);
   }
 
-  #nextIndex(): number | undefined {
-    if (this.#ready.size > 0) return this.#ready.values().next().value;
-    return this.#cursor < this.total ? this.#cursor++ : undefined;
+  /** How many more items may be in exec. Items that come one after the other wait for one that has to be tried again. */
+  get #free(): number {
+    if (this.plan.isSequential && (this.deferred > 0 || this.#suspects.size > 0)) return 0;
+    return this.plan.concurrency - this.held - this.#permitted.size;
+  }
+
+  /** A suspect's turn comes when nothing else of its step is left to be begun. */
+  #askForSuspect(): number[] {
+    const [index] = this.#suspects;
+    const isAlone = this.held + this.#asked.size + this.#permitted.size + this.#permittedSuspects.size === 0;
+    if (index === undefined || !isAlone) return [];
+    this.#stand(index, this.history(index), "asked");
+    return [index];
+  }
+
+  #lineKeys(): Iterable<string> {
+    return Array.from(this.#store.items.allNeeds(this.step), lineKeyOf);
+  }
+
+  #storedNeeds(index: number): StoredNeeds {
+    const isHere = this.#page && index >= this.#page.first && index < this.#page.first + this.#page.needs.length;
+    if (!isHere) this.#page = this.#store.items.needs(this.step, index);
+    return this.#page?.needs[index - this.#page.first] ?? null;
   }
 
   #claim(slot: number, index: number, nowMs: number): HeldItem {
-    const item = { slot, step: this.step, index, attempts: this.history(index).attempts, claimedMs: nowMs };
+    const permits = this.#permitted.get(index) ?? this.#permittedSuspects.get(index) ?? NO_PERMITS;
+    const item = { slot, step: this.step, index, attempts: this.history(index).attempts, claimedMs: nowMs, permits };
     this.#hold(item);
     return item;
   }
@@ -223,6 +339,7 @@ export class StepItems {
   #hold(item: HeldItem): void {
     const history = this.history(item.index);
     this.#remove(item.index);
+    this.#lines.of(item.index).leave(item.index);
     this.#open.set(item.index, { history, standing: "held", held: item });
     this.held++;
   }
@@ -231,14 +348,38 @@ export class StepItems {
     this.#remove(index);
     this.#open.set(index, { history: { attempts, crashes }, standing, held: null });
     if (standing === "deferred") this.deferred++;
+    if (standing === "asked") this.#ask(index);
   }
 
   #remove(index: number): void {
     const standing = this.#open.get(index)?.standing;
     if (standing === "held") this.held--;
     if (standing === "deferred") this.deferred--;
-    if (standing === "ready") this.#ready.delete(index);
+    if (standing === "ready") this.#lines.of(index).ready.delete(index);
     if (standing === "suspect") this.#suspects.delete(index);
+    if (standing === "permitted") this.#unpermit(index);
+    if (standing === "asked") this.#unask(index);
     this.#open.delete(index);
   }
+  #unpermit(index: number): void {
+    this.#permitted.delete(index);
+    this.#permittedSuspects.delete(index);
+  }
+
+  #ask(index: number): void {
+    this.#asked.add(index);
+    this.#lines.of(index).asked++;
+  }
+
+  #unask(index: number): void {
+    const line = this.#lines.of(index);
+    this.#asked.delete(index);
+    line.asked--;
+    if (this.#waiting.delete(index)) line.waiting--;
+  }
+}
+
+function firstOf(indexes: Iterable<number>): number | undefined {
+  for (const index of indexes) return index;
+  return undefined;
 }

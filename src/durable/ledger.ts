@@ -1,6 +1,7 @@
 import type { Failure } from "../core/errors.ts";
 import type { ItemRow } from "./item-store.ts";
 import type { Outcome, StepItems } from "./items.ts";
+import type { PermitEnding, PermitNews } from "./permits.ts";
 import { type Entry, type Slot, Slots, type Wake } from "./slots.ts";
 import type { HeldItem, Home, Store } from "./store.ts";
 
@@ -21,6 +22,7 @@ export interface Settled {
 export class Ledger {
   readonly steps = new Map<number, StepItems>();
   readonly slots: Slots;
+  #news: PermitNews = { begun: [], ended: [] };
   readonly #store: Store;
 
   constructor(store: Store) {
@@ -55,6 +57,18 @@ export class Ledger {
     return this.slots.sum((slot) => (slot.claimed > 0 ? 1 : 0));
   }
 
+  /** What became of permits since this was last asked. */
+  takeNews(): PermitNews {
+    const news = this.#news;
+    if (news.begun.length + news.ended.length > 0) this.#news = { begun: [], ended: [] };
+    return news;
+  }
+
+  get isLimited(): boolean {
+    for (const step of this.steps.values()) if (step.isLimited) return true;
+    return false;
+  }
+
   *heldItems(): Generator<HeldItem> {
     for (const slot of this.slots.all()) yield* slot.held;
   }
@@ -62,6 +76,12 @@ export class Ledger {
   /** Whether anyone is in exec or called to it, so that a lease must be watched. */
   get isBusy(): boolean {
     return this.slots.sum((slot) => (slot.state === "idle" ? 0 : 1)) > 0;
+  }
+
+  /** Whether an item could be given to an executor now. */
+  get canBegin(): boolean {
+    for (const step of this.steps.values()) if (step.startable > 0 || (step.hasSuspect && this.held === 0)) return true;
+    return false;
   }
 
   /** When the first deferred item is due. */
@@ -81,6 +101,24 @@ export class Ledger {
       const missing = this.#executorsWanted(home) - this.slots.expectedAt(home);
       return Array.from({ length: Math.max(0, missing) }, () => this.slots.wake(home, nowMs));
     });
+  }
+
+  /**
+   * Picks executors that are there and have room for what has got a permit: an object that waits for its calls to end is told,
+   * which is cheaper than another object. One that is about to be answered anyway needs no telling.
+   */
+  nudge(): number[] {
+    const nudged: number[] = [];
+    for (const step of this.steps.values()) {
+      if (!step.isLimited || step.plan.home !== "object" || this.#hasLoneSuspect()) continue;
+      for (const slot of this.slots.all()) {
+        if (this.#unexpected(step) <= 0) break;
+        if (slot.home !== "object" || slot.state !== "live" || slot.isNudged || roomAt(slot, step) <= 0) continue;
+        slot.isNudged = true;
+        nudged.push(slot.id);
+      }
+    }
+    return nudged;
   }
 
   /**
@@ -116,9 +154,29 @@ export class Ledger {
       rows.push(row);
       if (outcome.fields !== undefined) fields.push({ step: outcome.step, fields: outcome.fields });
       // An item that has an outcome is held by nobody any more, whoever brought it.
-      if (held) this.slots.get(held.slot)?.held.delete(held);
+      if (held) this.#release(held, nowMs, isHolder ? endingOf(outcome) : LOST);
     }
     return { ...this.#settled(rows), fields };
+  }
+
+  /** An executor says that calls have begun. */
+  begun(id: number, fence: number, begun: { step: number; index: number; ageMs: number }[], nowMs: number): void {
+    if (!this.slots.isCurrent(id, fence)) return;
+    for (const { step, index, ageMs } of begun) {
+      const held = this.steps.get(step)?.heldItem(index);
+      if (held?.slot === id) this.#news.begun.push({ permits: held.permits, atMs: nowMs - ageMs });
+    }
+  }
+
+  /** An executor of a run that has finished has nothing in exec any more: what it held and never reported is over. */
+  drop(id: number, nowMs: number): void {
+    for (const item of this.slots.get(id)?.held ?? []) this.#release(item, nowMs, LOST);
+  }
+
+  /** An item that never begins, because no permit for it can be had. */
+  fail(step: number, index: number, failure: Failure, nowMs: number): Settled {
+    const row = this.steps.get(step)?.fail(index, failure, nowMs);
+    return this.#settled(row ? [row] : []);
   }
 
   /**
@@ -166,9 +224,15 @@ export class Ledger {
   }
 
   #lose(slot: Slot, nowMs: number): Settled {
-    const rows = [...slot.held].flatMap((item) => this.steps.get(item.step)?.crash(item, nowMs) ?? []);
-    slot.held.clear();
+    const lost = [...slot.held];
+    const rows = lost.flatMap((item) => this.steps.get(item.step)?.crash(item, nowMs) ?? []);
+    for (const item of lost) this.#release(item, nowMs, LOST);
     return this.#settled(rows);
+  }
+
+  #release(item: HeldItem, nowMs: number, ending: PermitEnding): void {
+    this.slots.get(item.slot)?.held.delete(item);
+    if (item.permits.length > 0) this.#news.ended.push({ permits: item.permits, atMs: nowMs, ending });
   }
 
   #settled(rows: ItemRow[]): Settled {
@@ -218,9 +282,17 @@ export class Ledger {
   #executorsWanted(home: Home): number {
     if (this.#hasLoneSuspect()) return 0;
     const steps = [...this.steps.values()].filter((step) => step.plan.home === home);
-    const wanted = steps.map((step) => Math.ceil(step.startable / step.plan.perExecutor));
+    const wanted = steps.map((step) => Math.ceil(this.#unexpected(step) / step.plan.perExecutor));
     const sum = wanted.reduce((total, count) => total + count, 0);
     return sum > 0 || this.held > 0 ? sum : Number(steps.some((step) => step.hasSuspect));
+  }
+
+  /** What could begin in a step beyond what executors that will report soon have room for. */
+  #unexpected(step: StepItems): number {
+    const { isLimited, startable } = step;
+    if (!isLimited || startable === 0) return startable;
+    const isExpected = ({ state, isNudged }: Slot) => isNudged && state === "live";
+    return Math.max(0, startable - this.slots.sum((slot) => (isExpected(slot) ? roomAt(slot, step) : 0)));
   }
 
   /** A run's sole open item is executed where the run is, unless it has crashed before. */
@@ -229,4 +301,17 @@ export class Ledger {
     if (!step || others.length > 0 || step.total !== 1 || this.isBusy) return false;
     return step.startable === 1 && step.history(0).crashes === 0;
   }
+}
+
+function roomAt({ held }: Slot, { plan }: StepItems): number {
+  return Math.max(0, plan.perExecutor - held.size);
+}
+
+const LOST: PermitEnding = { as: "lost", tokens: null, retryAfterMs: null };
+
+function endingOf(outcome: Outcome): PermitEnding {
+  const tokens = outcome.tokens ?? null;
+  if (outcome.ok) return { as: "succeeded", tokens, retryAfterMs: null };
+  const { rateLimited, retryAfterMs = null } = outcome.failure;
+  return { as: rateLimited ? "refused" : "failed", tokens, retryAfterMs: rateLimited ? retryAfterMs : null };
 }

@@ -2,6 +2,8 @@ import { sleep } from "../core/attempt.ts";
 import { encode } from "../core/codec.ts";
 import { isAsyncIterable, isIterable, notIterable } from "../core/items.ts";
 import type { BaseNode } from "../core/node.ts";
+import type { LimitUse } from "../core/options.ts";
+import { type StoredNeeds, storedNeeds } from "./needs.ts";
 import type { Store } from "./store.ts";
 import { checkLength } from "./text.ts";
 
@@ -17,17 +19,26 @@ export class Pager {
   readonly #step: number;
   readonly #node: BaseNode;
   readonly #id: string;
+  readonly #limits: readonly LimitUse[];
   readonly #isOver: () => boolean;
   #page: string[] = [];
+  #needs: StoredNeeds[] = [];
   #text = 0;
   #total = 0;
   #isDone = false;
 
-  constructor(store: Store, step: number, node: BaseNode, id: string, isOver: () => boolean) {
+  constructor(
+    store: Store,
+    step: number,
+    node: BaseNode,
+    { id, limits }: { id: string; limits: readonly LimitUse[] },
+    isOver: () => boolean,
+  ) {
     this.#store = store;
     this.#step = step;
     this.#node = node;
     this.#id = id;
+    this.#limits = limits;
     this.#isOver = isOver;
   }
 
@@ -44,6 +55,7 @@ export class Pager {
     const what = `item ${this.#total} of ${this.#id}`;
     const text = checkLength(encode(item, what), what);
     this.#page.push(text);
+    this.#needs.push(storedNeeds(this.#limits, item));
     this.#text += text.length;
     this.#total++;
     if (this.#page.length >= PAGE_ITEMS || this.#text >= PAGE_TEXT) this.#turn();
@@ -76,8 +88,9 @@ export class Pager {
   }
 
   #turn(): void {
-    this.#store.items.addPage(this.#step, this.#total - this.#page.length, this.#page);
+    this.#store.items.addPage(this.#step, this.#total - this.#page.length, this.#page, this.#needs);
     this.#page = [];
+    this.#needs = [];
     this.#text = 0;
   }
 }

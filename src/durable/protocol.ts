@@ -26,6 +26,8 @@ export interface ClaimedItem {
   isLast: boolean;
   /** The item, encoded. */
   item: string;
+  /** Of an item with permits: what it costs when the vendor refuses the call for its rate limit. */
+  refusalCosts?: "nothing" | "an attempt";
 }
 
 /** A run's answer to an executor. */
@@ -49,6 +51,10 @@ export interface Report {
   isClaiming: boolean;
   /** How many items have arrived under this fence: an answer that was lost on the way shows as a difference. */
   received: number;
+  /** Calls with permits that have been in exec for a while, and how long: told once. */
+  begun: { step: number; index: number; ageMs: number }[];
+  /** Whether nothing is in exec. */
+  isIdle: boolean;
 }
 
 /** The two calls an executor makes. Both are safe to repeat. */

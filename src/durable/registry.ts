@@ -2,7 +2,7 @@ import { AsyncBatchNode, AsyncFlow, AsyncNode, AsyncParallelBatchNode } from "..
 import { BatchFlow, Flow } from "../core/flow.ts";
 import { differences, Graph, type GraphShape } from "../core/graph.ts";
 import { BaseNode, BatchNode, Node, ParallelBatchNode, policyOf } from "../core/node.ts";
-import { checkOptions } from "../core/options.ts";
+import { checkOptions, limitsOf } from "../core/options.ts";
 import type { Plan } from "./items.ts";
 
 /** Makes a flow. Called anew in each isolate and for each run, so a node's fields are never shared between runs. */
@@ -46,20 +46,35 @@ const DEFAULT_PER_EXECUTOR = 6;
 export class Registry {
   readonly #entries: Map<string, FlowEntry>;
   readonly #home: Plan["home"];
+  readonly #limits: readonly string[];
 
-  constructor(flows: { [name: string]: FlowFactory | FlowEntry }, home: Plan["home"]) {
+  /** `limits` are the names of the limits that nodes may use. */
+  constructor(flows: { [name: string]: FlowFactory | FlowEntry }, home: Plan["home"], limits: readonly string[]) {
     checkOptions("serve", { executor: home });
     this.#home = home;
+    this.#limits = limits;
     this.#entries = new Map(
       Object.entries(flows).map(([name, entry]) => [name, typeof entry === "function" ? { flow: entry } : entry]),
     );
     for (const [name, { flow }] of this.#entries) {
       const { graph } = this.make(name);
+      for (const id of graph.ids) this.#checkLimits(name, id, graph.node(id));
       if (graph.node(graph.root) === flow()) {
         throw new TypeError(
           `Expected \`${name}\` to make a new flow each time, got the same one twice: make it in the function`,
         );
       }
+    }
+  }
+
+  #checkLimits(flow: string, id: string, node: BaseNode): void {
+    for (const { name } of limitsOf(node["_options"].limit)) {
+      if (this.#limits.includes(name)) continue;
+      const known = this.#limits.length === 0 ? "none" : this.#limits.join(", ");
+      throw new TypeError(
+        `Expected \`limit\` of node \`${id}\` of flow \`${flow}\` to be a limit that serve knows, got \`${name}\`; it knows: ` +
+          `${known}. Add it: \`serve({ limits: { ${name}: { requests: 500, per: "1m" } } })\``,
+      );
     }
   }
 
@@ -107,13 +122,14 @@ export class Registry {
   }
 
   #planOf(node: BaseNode, home = this.#home): Plan {
-    const { concurrency, perExecutor, executor } = node["_options"];
+    const { concurrency, perExecutor, executor, limit } = node["_options"];
     const isSequential = node instanceof BatchNode;
     return {
       home: executor ?? home,
       concurrency: isSequential ? 1 : (concurrency ?? DEFAULT_CONCURRENCY),
       perExecutor: perExecutor ?? DEFAULT_PER_EXECUTOR,
       isSequential,
+      limits: limitsOf(limit),
       policy: node instanceof Node ? policyOf(node) : { maxRetries: 1, wait: 0, backoff: 1, jitter: 0 },
     };
   }

@@ -1,11 +1,16 @@
 import { DurableObject } from "cloudflare:workers";
+import { sleep } from "../core/attempt.ts";
+import type { Answer, Request } from "../core/limiter.ts";
 import { type Effect, NEW_RUN, type RunError } from "../core/run.ts";
 import { drive, isThenable } from "../core/turn.ts";
 import { type Ending, pull } from "./executor.ts";
+import type { Place } from "./limiter-store.ts";
 import { Live } from "./live.ts";
 import { Pages } from "./pages.ts";
+import { type Hopeless, Permits } from "./permits.ts";
 import type { Order, Reply, Report, RunPort } from "./protocol.ts";
 import type { Registered, Registry } from "./registry.ts";
+import { restOf, timesOf } from "./rest.ts";
 import type { Entry, Wake } from "./slots.ts";
 import { type HeldItem, Store } from "./store.ts";
 import {
@@ -37,14 +42,19 @@ export interface Started {
   isSame: boolean;
 }
 
-/** How wakes leave the object. */
-export interface Wakers {
+/** The calls that leave a run's object. */
+export interface RunPorts {
   object(order: Order): Promise<unknown>;
   queue(order: Order): Promise<unknown>;
+  /** Tells the executor object of a slot that there is more to do. */
+  nudge(run: string, slot: number): Promise<unknown>;
+  exchange(place: Place, request: Request): Promise<Answer | null>;
 }
 
 /** An object whose last turn is a heartbeat and so much more ago was held up. */
 const LATE_MS = 2_000;
+/** An executor's answer waits so long for a limiter's, which may have items for it. */
+const LONGEST_HOLD_MS = 50;
 
 /**
  * One run: PocketFlow's event loop made durable. Every entry commits what an event means in one transaction, sets the alarm,
@@ -52,21 +62,24 @@ const LATE_MS = 2_000;
  */
 export class FlowRunObject extends DurableObject {
   readonly #registry: Registry;
-  readonly #wakers: Wakers;
+  readonly #ports: RunPorts;
   readonly #store: Store;
   readonly #wakeUp: WakeUp;
   #flow: Registered | undefined;
   #walk: Walk | undefined;
   #pages: Pages | undefined;
+  #permits: Permits | undefined;
+  #hopeless: Hopeless[] = [];
+  #isChanging = false;
   #lastTurnMs = Date.now();
   /** Every lease was extended because the object was late. Not twice in a row: a lost executor must be found. */
   #wasExtended = false;
   readonly #onFinish = new Set<() => void>();
 
-  constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, wakers: Wakers) {
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, ports: RunPorts) {
     super(ctx, env);
     this.#registry = registry;
-    this.#wakers = wakers;
+    this.#ports = ports;
     this.#store = new Store(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
     this.#wakeUp = new WakeUp(ctx.storage, () => this.#due());
     if (this.#store.exists()) this.#load();
@@ -80,7 +93,7 @@ export class FlowRunObject extends DurableObject {
     const { shape } = this.#registry.make(flow);
     const live = Live.begin(input);
     this.#store.commit(() => {
-      this.#store.create({ id, flow, shape, inputDigest, createdMs: Date.now(), state: NEW_RUN });
+      this.#store.create({ id, flow, shape, inputDigest, createdMs: Date.now(), lives: 1, state: NEW_RUN });
       this.#store.longText.put("live", live);
     });
     this.#open();
@@ -125,7 +138,32 @@ export class FlowRunObject extends DurableObject {
 
   /** An executor reports, and gets its next items in the same call. */
   async report(report: WireReport): Promise<WireReply> {
-    return writeReply(this.#report(readReport(report)));
+    return writeReply(await this.#reported(readReport(report)));
+  }
+
+  /** A limiter tells of permits, or of when there may be some. `false`: this run was never started. */
+  hear(place: Place, answer: Answer): boolean {
+    if (!this.#walk) return false;
+    this.#permitsOf(this.#walk).hear(place, answer);
+    return true;
+  }
+
+  /**
+   * Where items need permits an outcome may free some, and the limiter's answer may have items for this executor: it gets its
+   * own answer after that one, and need not leave and be called again.
+   */
+  async #reported(report: Report): Promise<Reply> {
+    const ledger = this.#walk?.ledger;
+    if (!ledger?.isLimited) return this.#report(report);
+    this.#settle(report);
+    const slot = ledger.slots.get(report.slot);
+    const answer = this.#permits?.nextAnswer;
+    if (slot && answer && report.isClaiming && !ledger.canBegin && this.#walk?.state.status === "running") {
+      slot.isNudged = true;
+      await Promise.race([answer, sleep(LONGEST_HOLD_MS)]);
+      slot.isNudged = false;
+    }
+    return this.#report({ ...report, outcomes: [], begun: [] });
   }
 
   #enter(entry: Entry, shape: string): Reply | null {
@@ -141,14 +179,26 @@ export class FlowRunObject extends DurableObject {
     });
   }
 
-  #report({ outcomes, ...from }: Report): Reply {
-    if (!this.#walk) return { fence: from.fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
+  #report(report: Report): Reply {
+    const { slot, fence } = report;
+    if (!this.#walk) return { fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
     return this.#commit((walk, nowMs) => {
-      // The node of a paused run may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
-      const known = walk.state.status === "paused" ? outcomes.filter(({ ok }) => ok) : outcomes;
-      const effects = walk.react(walk.ledger.settle(from.slot, from.fence, known, nowMs, Math.random));
-      return { answer: this.#reply(from, nowMs), effects };
+      const effects = this.#take(walk, report, nowMs);
+      if (walk.isFinished && report.isIdle && walk.ledger.slots.isCurrent(slot, fence)) walk.ledger.drop(slot, nowMs);
+      return { answer: this.#reply(report, nowMs), effects };
     });
+  }
+
+  #settle(report: Report): void {
+    if (report.outcomes.length + report.begun.length === 0) return;
+    this.#commit((walk, nowMs) => ({ answer: undefined, effects: this.#take(walk, report, nowMs) }));
+  }
+
+  #take(walk: Walk, { slot, fence, outcomes, begun }: Report, nowMs: number): Effect[] {
+    // The node of a paused run may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
+    const known = walk.state.status === "paused" ? outcomes.filter(({ ok }) => ok) : outcomes;
+    walk.ledger.begun(slot, fence, begun, nowMs);
+    return walk.react(walk.ledger.settle(slot, fence, known, nowMs, Math.random));
   }
 
   /**
@@ -170,7 +220,9 @@ export class FlowRunObject extends DurableObject {
 
   #load(): void {
     this.#open();
-    this.#store.commit(() => this.#recover(this.#running));
+    const walk = this.#running;
+    this.#store.commit(() => this.#recover(walk));
+    if (walk.hasLimits) this.#permitsOf(walk).restore(walk.ledger.heldItems());
     this.#rearm();
     setTimeout(() => this.#resume(), 0);
   }
@@ -182,7 +234,16 @@ export class FlowRunObject extends DurableObject {
     this.#pages = new Pages(this.#store);
   }
 
+  #permitsOf(walk: Walk): Permits {
+    this.#permits ??= new Permits(walk.row.id, walk.row.lives, walk.ledger.steps, {
+      exchange: (place, request) => this.#ports.exchange(place, request),
+      onChange: (hopeless) => this.#changed(hopeless),
+    });
+    return this.#permits;
+  }
+
   #recover(walk: Walk): void {
+    if (walk.hasLimits) this.#store.saveLives(++walk.row.lives);
     const { changes } = this.#flow as Registered;
     if (changes.length > 0) walk.apply({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
     else if (walk.state.status === "paused") walk.apply({ type: "graph-restored" });
@@ -203,6 +264,7 @@ export class FlowRunObject extends DurableObject {
     this.#commit((walk, nowMs) => {
       if (walk.state.status !== "running") return { answer: undefined, effects: [] };
       const effects = walk.react(walk.ledger.expire(nowMs));
+      walk.ledger.slots.forgetNudges();
       const wakes = walk.ledger.slots.wakeAgain(nowMs, isNew);
       return { answer: undefined, effects: [...effects, ...walk.pending()], wakes };
     });
@@ -223,22 +285,56 @@ export class FlowRunObject extends DurableObject {
     const walk = this.#running;
     const nowMs = Date.now();
     this.#noteTurn(walk, nowMs);
-    const { answer, effects, wakes } = this.#store.commit(() => {
+    const { answer, effects, wakes, nudged } = this.#store.commit(() => {
       const changed = change(walk, nowMs);
-      return { ...changed, wakes: [...(changed.wakes ?? []), ...this.#wakesFor(walk, nowMs)] };
+      const nudged = walk.state.status === "running" ? walk.ledger.nudge() : [];
+      return { ...changed, nudged, wakes: [...(changed.wakes ?? []), ...this.#wakesFor(walk, nowMs)] };
     });
+    if (walk.hasLimits) this.#lookAfterPermits(walk, nowMs);
     this.#rearm();
     this.#send(wakes);
+    for (const slot of nudged) this.#nudge(slot);
     // In a turn of their own: a hook that kills the object takes its whole turn with it, and what led to it must be kept.
     if (effects.length > 0) setTimeout(() => this.#perform(effects), 0);
     return answer;
+  }
+
+  /** Tells limiters what became of permits, asks for others, and calls executors that have room for those there are. */
+  #lookAfterPermits(walk: Walk, nowMs: number): void {
+    const permits = this.#permitsOf(walk);
+    permits.tell(walk.ledger.takeNews());
+    if (walk.isFinished) permits.finish();
+    else if (walk.state.status === "running") permits.ask();
+    permits.renew(nowMs);
+  }
+
+  /** Permits have come, or something never gets one. Not at once: whoever says so may be in the middle of a commit. */
+  #changed(hopeless: Hopeless[]): void {
+    this.#hopeless.push(...hopeless);
+    if (this.#isChanging) return;
+    this.#isChanging = true;
+    queueMicrotask(() => this.#useChange());
+  }
+
+  #useChange(): void {
+    this.#isChanging = false;
+    const hopeless = this.#hopeless;
+    this.#hopeless = [];
+    if (this.#running.state.status !== "running") return;
+    this.#commit((walk, nowMs) => {
+      const failed = hopeless.map(({ step, index, failure }) => walk.ledger.fail(step, index, failure, nowMs));
+      return { answer: undefined, effects: failed.flatMap((settled) => walk.react(settled)) };
+    });
   }
 
   #wakesFor(walk: Walk, nowMs: number): Wake[] {
     return walk.state.status === "running" ? walk.ledger.wakeForWork(nowMs) : [];
   }
 
-  #reply({ slot, fence, isClaiming, received }: Omit<Report, "outcomes">, nowMs: number): Reply {
+  #reply(
+    { slot, fence, isClaiming, received }: Pick<Report, "slot" | "fence" | "isClaiming" | "received">,
+    nowMs: number,
+  ): Reply {
     const walk = this.#running;
     const { ledger } = walk;
     const isCurrent = ledger.slots.isCurrent(slot, fence);
@@ -254,9 +350,11 @@ export class FlowRunObject extends DurableObject {
     const steps = [...new Set(claimed.map((item) => item.step))].flatMap((id) => walk.step(id) ?? []);
     return {
       steps: steps.map(({ id, node, fields }) => ({ step: id, node, fields })),
-      items: claimed.map(({ step, index, attempts }) => {
+      items: claimed.map(({ step, index, attempts, permits }) => {
         const isLast = walk.ledger.steps.get(step)?.isLastAttempt(index) ?? true;
-        return { step, index, attempts, isLast, item: this.#page.item(step, index) };
+        const item = { step, index, attempts, isLast, item: this.#page.item(step, index) };
+        if (permits.length === 0) return item;
+        return { ...item, refusalCosts: this.#permits?.hasGivenUp(permits) ? "an attempt" : "nothing" };
       }),
     };
   }
@@ -308,7 +406,7 @@ export class FlowRunObject extends DurableObject {
     const { id: run, flow } = this.#running.row;
     for (const { slot, wake, home } of wakes) {
       const order = { run, flow, slot, wake };
-      const sent = home === "inline" ? this.#pullInline(order) : this.#wakers[home](order);
+      const sent = home === "inline" ? this.#pullInline(order) : this.#ports[home](order);
       // A wake that was not sent is sent again by the heartbeat.
       this.ctx.waitUntil(
         sent.catch((error) => console.warn({ message: "A wake was not sent", run, slot, error: String(error) })),
@@ -316,11 +414,16 @@ export class FlowRunObject extends DurableObject {
     }
   }
 
+  /** One that is lost does no harm: the executor reports before long by itself. */
+  #nudge(slot: number): void {
+    this.ctx.waitUntil(this.#ports.nudge(this.#running.row.id, slot).catch(() => undefined));
+  }
+
   /** A run's sole open item is executed here, by the same loop, with calls that do not leave the object. */
   #pullInline(order: Order): Promise<Ending> {
     const port: RunPort = {
       enter: async (entry, shape) => this.#enter(entry, shape),
-      report: async (report) => this.#report(report),
+      report: (report) => this.#reported(report),
     };
     const flow = this.#flow as Registered;
     const linger = (rest: Promise<unknown>) => this.ctx.waitUntil(rest);
@@ -328,11 +431,13 @@ export class FlowRunObject extends DurableObject {
   }
 
   #rearm(): void {
-    if (this.#walk) this.#wakeUp.setFor(this.#walk, Date.now());
+    if (!this.#walk) return;
+    const nowMs = Date.now();
+    this.#wakeUp.setFor(timesOf(this.#walk, this.#permitsOf(this.#walk), nowMs), nowMs);
   }
 
   #view(walk: Walk): RunView {
-    return viewRun(walk, this.#store, Date.now());
+    return viewRun(walk, this.#store, restOf(walk, this.#permitsOf(walk)), Date.now());
   }
 
   get #running(): Walk {

@@ -12,6 +12,7 @@ create table run (
   shape text not null,      -- the flow's graph as it was at the start, JSON
   input_digest text,        -- of a run with an idempotency key: what a repeated start is compared with
   created_ms integer not null,
+  lives integer not null,   -- how often the object was loaded while its flow had limits
   state text not null       -- RunState, JSON
 ) without rowid;
 
@@ -35,6 +36,7 @@ create table page (
   step integer not null,
   first integer not null,
   body text not null,       -- empty where it is in long_text
+  needs text,               -- JSON, for each item: key and tokens of each limit of its node, where items differ in that
   primary key (step, first)
 ) without rowid;
 
@@ -67,7 +69,7 @@ create table slot (
   given integer not null,   -- items handed out under this fence
   woken_ms integer not null,
   claimed integer not null, -- items ever handed to this slot
-  held text not null        -- JSON: [step, first, count, attempts, claimed_ms] of the items it was given and has not settled
+  held text not null        -- JSON: [step, first, count, attempts, claimed_ms, …permits] of the items it was given and has not settled
 );
 
 -- Text too long for one row: the live graph of shared and prep results, the output, long items and results.

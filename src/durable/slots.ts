@@ -5,7 +5,7 @@ export const LEASE_MS = 10_000;
 /** How often an executor reports at least. */
 export const RENEWAL_MS = LEASE_MS / 3;
 /** What a lease is worth after the run's object was loaded anew: a living executor reports within a renewal. */
-const GRACE_MS = 4_000;
+export const GRACE_MS = 4_000;
 
 const LONGEST_PATIENCE_MS = 5 * 60 * 1000;
 
@@ -14,6 +14,8 @@ export interface Slot extends SlotRow {
   leaseMs: number;
   /** How often its latest wake was sent again. In memory too: a run that was away sends every wake anew. */
   resent: number;
+  /** Its executor will report soon: it was told that there is more to do, or waits for its answer. In memory too. */
+  isNudged: boolean;
 }
 
 /** A call to come and pull. */
@@ -46,7 +48,8 @@ export class Slots {
   }
 
   restore(nowMs: number): void {
-    for (const row of this.#store.slots()) this.#slots.set(row.id, { ...row, leaseMs: nowMs + GRACE_MS, resent: 0 });
+    for (const row of this.#store.slots())
+      this.#slots.set(row.id, { ...row, leaseMs: nowMs + GRACE_MS, resent: 0, isNudged: false });
   }
 
   get(id: number): Slot | undefined {
@@ -105,7 +108,7 @@ export class Slots {
   }
 
   admit(slot: Slot, { delivery, entry }: Entry, nowMs: number): void {
-    this.save(slot, { state: "live", delivery, entry, fence: slot.fence + 1, given: 0 });
+    this.save(slot, { state: "live", delivery, entry, fence: slot.fence + 1, given: 0, isNudged: false });
     this.renew(slot, nowMs);
   }
 
@@ -128,6 +131,10 @@ export class Slots {
     this.save(slot, { given: slot.given + items.length, claimed: slot.claimed + items.length });
   }
 
+  forgetNudges(): void {
+    for (const slot of this.#slots.values()) slot.isNudged = false;
+  }
+
   leave(id: number): void {
     const slot = this.#slots.get(id);
     if (slot && slot.state !== "idle") this.save(slot, { state: "idle" });
@@ -144,6 +151,7 @@ export class Slots {
       wokenMs: 0,
       leaseMs: 0,
       resent: 0,
+      isNudged: false,
       claimed: 0,
     };
     const slot: Slot = { ...fresh, id: this.#slots.size, home, state: "idle", held: new Set() };

@@ -10,6 +10,7 @@ export interface RunRow {
   shape: GraphShape;
   inputDigest: string | null;
   createdMs: number;
+  lives: number;
   state: RunState;
 }
 
@@ -21,6 +22,12 @@ export interface StepRow extends Step {
   fields: string | null;
 }
 
+/** A permit, by the name of the object that granted it and its number there. */
+export interface PermitId {
+  account: string;
+  id: number;
+}
+
 /** An item as a slot was given it. */
 export interface HeldItem {
   slot: number;
@@ -28,6 +35,8 @@ export interface HeldItem {
   index: number;
   attempts: number;
   claimedMs: number;
+  /** One of each limit of its node. */
+  permits: readonly PermitId[];
 }
 
 export type Home = "inline" | "object" | "queue";
@@ -83,12 +92,13 @@ export class Store {
   create(run: RunRow): void {
     this.#sql.exec(SCHEMA);
     this.#sql.exec(
-      "insert into run (id, flow, shape, input_digest, created_ms, state) values (?, ?, ?, ?, ?, ?)",
+      "insert into run (id, flow, shape, input_digest, created_ms, lives, state) values (?, ?, ?, ?, ?, ?, ?)",
       run.id,
       run.flow,
       JSON.stringify(run.shape),
       run.inputDigest,
       run.createdMs,
+      run.lives,
       JSON.stringify(run.state),
     );
   }
@@ -101,12 +111,17 @@ export class Store {
       shape: JSON.parse(String(row.shape)),
       inputDigest: row.input_digest as string | null,
       createdMs: Number(row.created_ms),
+      lives: Number(row.lives),
       state: JSON.parse(String(row.state)),
     };
   }
 
   saveState(state: RunState): void {
     this.#sql.exec("update run set state = ?", JSON.stringify(state));
+  }
+
+  saveLives(lives: number): void {
+    this.#sql.exec("update run set lives = ?", lives);
   }
 
   /** The steps that are under way. */
@@ -197,25 +212,54 @@ function stepOf({ last_action: lastAction, ...row }: { [key: string]: SqlStorage
   return { ...row, lastAction } as unknown as StepRow;
 }
 
-type HeldRun = [step: number, first: number, count: number, attempts: number, claimedMs: number];
+type HeldRun = [
+  step: number,
+  first: number,
+  count: number,
+  attempts: number,
+  claimedMs: number,
+  ...permits: [account: string, first: number][],
+];
 
-/** Items that follow each other, as most do that are given at once, are written as one run. */
+/** Items that follow each other, as most do that are given at once, are written as one run; their permits follow each other too. */
 function writeHeld(held: Iterable<HeldItem>): HeldRun[] {
   const runs: HeldRun[] = [];
-  for (const { step, index, attempts, claimedMs } of held) {
+  for (const item of held) {
     const last = runs.at(-1);
-    const isNext =
-      last && last[0] === step && last[1] + last[2] === index && last[3] === attempts && last[4] === claimedMs;
-    if (isNext) last[2]++;
-    else runs.push([step, index, 1, attempts, claimedMs]);
+    if (last && isNext(last, item)) last[2]++;
+    else runs.push(runOf(item));
   }
   return runs;
 }
 
+function runOf({ step, index, attempts, claimedMs, permits }: HeldItem): HeldRun {
+  return [step, index, 1, attempts, claimedMs, ...permits.map(({ account, id }) => [account, id] as [string, number])];
+}
+
+function isNext(run: HeldRun, { step, index, attempts, claimedMs, permits }: HeldItem): boolean {
+  const [atStep, first, count, atAttempts, atMs] = run;
+  return (
+    atStep === step &&
+    first + count === index &&
+    atAttempts === attempts &&
+    atMs === claimedMs &&
+    permits.every(({ account, id }, at) =>
+      isSamePermit(run[5 + at] as [string, number] | undefined, account, id - count),
+    )
+  );
+}
+
+function isSamePermit(permit: [string, number] | undefined, account: string, id: number): boolean {
+  return permit?.[0] === account && permit[1] === id;
+}
+
 function readHeld(slot: number, text: string): Set<HeldItem> {
   const held = new Set<HeldItem>();
-  for (const [step, first, count, attempts, claimedMs] of JSON.parse(text) as HeldRun[]) {
-    for (let index = first; index < first + count; index++) held.add({ slot, step, index, attempts, claimedMs });
+  for (const [step, first, count, attempts, claimedMs, ...permits] of JSON.parse(text) as HeldRun[]) {
+    for (let at = 0; at < count; at++) {
+      const own = permits.map(([account, id]) => ({ account, id: id + at }));
+      held.add({ slot, step, index: first + at, attempts, claimedMs, permits: own });
+    }
   }
   return held;
 }

@@ -3,6 +3,7 @@ import type { RunError, RunStatus } from "../core/run.ts";
 import type { ItemRow } from "./item-store.ts";
 import type { Counts } from "./items.ts";
 import { MESSAGE_TEXT } from "./protocol.ts";
+import type { Rest } from "./rest.ts";
 import type { HeldItem, StepRow, Store } from "./store.ts";
 import type { Walk } from "./walk.ts";
 
@@ -16,7 +17,7 @@ export interface RunView {
   createdAt: string;
   startedAt: string | null;
   finishedAt: string | null;
-  /** When a waiting run goes on. */
+  /** When a waiting run goes on; nothing where it waits for calls of other runs to end. */
   resumesAt: string | null;
   step: { node: string; phase: string } | null;
   items: Counts & { canceled: number };
@@ -64,17 +65,17 @@ export interface ResultPage {
   next: number | null;
 }
 
-export function viewRun(walk: Walk, store: Store, nowMs: number): RunView {
+export function viewRun(walk: Walk, store: Store, rest: Rest | null, nowMs: number): RunView {
   const { row, state, ledger, counts, current } = walk;
-  const resumesMs = waitsUntil(walk, counts, nowMs);
+  const isWaiting = rest !== null && (rest.untilMs === null || rest.untilMs > nowMs);
   return {
     id: row.id,
     flow: row.flow,
-    status: resumesMs === null ? state.status : "waiting",
+    status: isWaiting ? "waiting" : state.status,
     createdAt: iso(row.createdMs) as string,
     startedAt: iso(state.startedMs),
     finishedAt: iso(state.finishedMs),
-    resumesAt: iso(resumesMs),
+    resumesAt: isWaiting ? iso(rest.untilMs) : null,
     step: current ? { node: current.node, phase: current.phase } : null,
     items: counts,
     executions: ledger.executions,
@@ -84,13 +85,6 @@ export function viewRun(walk: Walk, store: Store, nowMs: number): RunView {
     output: state.status === "completed" ? toJson(store.longText.get("output")) : null,
     error: state.error,
   };
-}
-
-/** When a run goes on in which nothing can start now; nothing for one at work. */
-function waitsUntil({ state, ledger, isInHook }: Walk, counts: Counts, nowMs: number): number | null {
-  if (state.status !== "running" || isInHook || counts.running + counts.pending > 0) return null;
-  const dueMs = ledger.earliestDueMs;
-  return dueMs !== null && dueMs > nowMs ? dueMs : null;
 }
 
 /** Lists items in the order of steps and indexes, from the query's place on. */
@@ -123,7 +117,7 @@ function* itemsOf(
   const rows = store.items.from(step.id, first, isSettled ? wanted : null);
   for (const { index, row } of isSettled ? settledOnly(rows) : withGaps(rows, first, step.total)) {
     const claimedMs = held.get(index)?.claimedMs ?? null;
-    const status = statusOf(walk, row, claimedMs !== null);
+    const status = statusOf(walk, step.id, index, row, claimedMs !== null);
     if (wanted === null || status === wanted) yield itemView(step, index, status, row, claimedMs);
   }
 }
@@ -168,10 +162,11 @@ function itemView(
   };
 }
 
-function statusOf(walk: Walk, row: ItemRow | undefined, isHeld: boolean): ItemStatus {
+function statusOf(walk: Walk, step: number, index: number, row: ItemRow | undefined, isHeld: boolean): ItemStatus {
   if (row?.status === "succeeded" || row?.status === "failed") return row.status;
   if (walk.isFinished) return "canceled";
   if (isHeld) return "running";
+  if (walk.ledger.steps.get(step)?.isAsked(index)) return "deferred";
   return row?.status ?? "pending";
 }
 

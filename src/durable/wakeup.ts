@@ -1,27 +1,14 @@
-import type { Walk } from "./walk.ts";
-
-/** While a run has work its alarm is at most so far away: it is what finds lost executors, and a lost run itself. */
+/** While an object has work its alarm is at most so far away: it is what finds what was lost, the object itself included. */
 export const HEARTBEAT_MS = 4_000;
-/** A run that is paused because its flow has changed looks so often whether it has changed back. */
-const PAUSED_MS = 5 * 60 * 1000;
 /** A time nearer than this is met by a timer, with the alarm behind it; a later one by the alarm alone. */
-const TIMER_MS = 5_000;
+export const TIMER_MS = 5_000;
 
-/** When a run must be awake. */
-interface Times {
-  /** For the alarm; nothing for a run that has no work. */
+/** When an object must be awake. */
+export interface Times {
+  /** For the alarm; nothing for one that has no work. */
   latestMs: number | null;
-  /** For a timer: when the first deferred item is due. */
+  /** For a timer, if it is near. */
   dueMs: number | null;
-}
-
-/** Unfinished work always has a wake-up: the next heartbeat, or, where all that is open waits, the first that is due. */
-function timesOf({ state, isFinished, ledger, isInHook, counts }: Walk, nowMs: number): Times {
-  if (isFinished) return { latestMs: null, dueMs: null };
-  if (state.status === "paused") return { latestMs: nowMs + PAUSED_MS, dueMs: null };
-  const dueMs = ledger.earliestDueMs;
-  const isResting = dueMs !== null && !ledger.isBusy && !isInHook && counts.pending === 0;
-  return { latestMs: isResting ? Math.max(dueMs, nowMs) : nowMs + HEARTBEAT_MS, dueMs };
 }
 
 /** The only place that sets an object's alarm. Setting it costs a row, so one that is set for earlier is left as it is. */
@@ -41,8 +28,7 @@ export class WakeUp {
     this.#armedMs = Number.POSITIVE_INFINITY;
   }
 
-  setFor(walk: Walk, nowMs: number): void {
-    const { latestMs, dueMs } = timesOf(walk, nowMs);
+  setFor({ latestMs, dueMs }: Times, nowMs: number): void {
     // An alarm that should have rung long ago was lost.
     const armedMs = this.#armedMs < nowMs - 2 * HEARTBEAT_MS ? Number.POSITIVE_INFINITY : this.#armedMs;
     if (latestMs !== null && latestMs < armedMs) {

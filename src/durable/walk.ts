@@ -27,6 +27,8 @@ const MOST_LOSSES = 5;
 export class Walk {
   readonly row: RunRow;
   readonly ledger: Ledger;
+  /** Whether any node of the flow has limits. */
+  readonly hasLimits: boolean;
   state: RunState;
   readonly #store: Store;
   readonly #flow: Registered;
@@ -42,6 +44,7 @@ export class Walk {
     this.#clock = clock;
     this.row = store.run();
     this.state = this.row.state;
+    this.hasLimits = [...flow.graph.ids].some((id) => flow.planOf(id).limits.length > 0);
     this.ledger = new Ledger(store);
     this.#settled = store.settledCounts();
     for (const step of store.openSteps()) this.#steps.set(step.id, step);
@@ -185,7 +188,9 @@ export class Walk {
   }
 
   *#storeItems(step: StepRow, prepRes: unknown): Generator<unknown, number, unknown> {
-    const pager = new Pager(this.#store, step.id, this.#node(step), step.node, () => this.isFinished);
+    const { limits } = this.#flow.planOf(step.node);
+    const place = { id: step.node, limits };
+    const pager = new Pager(this.#store, step.id, this.#node(step), place, () => this.isFinished);
     if (this.#graph.kind(step.node) === "node") pager.add(prepRes);
     else yield pager.addAll(prepRes);
     return pager.end();

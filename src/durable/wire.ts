@@ -6,9 +6,21 @@ import type { Entry } from "./slots.ts";
 // The same two calls as they cross from object to object: items and outcomes as tuples. The platform writes the name of every
 // property of every object it sends, which for small items costs more than executing them.
 
-type ItemTuple = [step: number, index: number, attempts: number, isLast: boolean, item: string];
-/** A result is text and a failure is not, so one place serves both; then, where there are any, the fields that exec set. */
-type OutcomeTuple = [step: number, index: number, attempts: number, result: string | Failure, fields?: string];
+type ItemTuple = [
+  step: number,
+  index: number,
+  attempts: number,
+  isLast: boolean,
+  item: string,
+  refusalCosts?: "nothing" | "an attempt",
+];
+/** A result is text and a failure is not, so one place serves both; then, where there is more to say, the rest. */
+type OutcomeTuple = [step: number, index: number, attempts: number, result: string | Failure, rest?: Rest];
+interface Rest {
+  fields?: string;
+  tokens?: number;
+  isAttempt?: false;
+}
 
 export interface WireReply extends Omit<Reply, "items"> {
   items: ItemTuple[];
@@ -46,21 +58,31 @@ export function readReport(report: WireReport): Report {
   return { ...report, outcomes: report.outcomes.map(readOutcome) };
 }
 
-function writeItem({ step, index, attempts, isLast, item }: ClaimedItem): ItemTuple {
-  return [step, index, attempts, isLast, item];
+function writeItem({ step, index, attempts, isLast, item, refusalCosts }: ClaimedItem): ItemTuple {
+  const tuple: ItemTuple = [step, index, attempts, isLast, item];
+  if (refusalCosts !== undefined) tuple.push(refusalCosts);
+  return tuple;
 }
 
-function readItem([step, index, attempts, isLast, item]: ItemTuple): ClaimedItem {
-  return { step, index, attempts, isLast, item };
+function readItem([step, index, attempts, isLast, item, refusalCosts]: ItemTuple): ClaimedItem {
+  const claimed: ClaimedItem = { step, index, attempts, isLast, item };
+  if (refusalCosts !== undefined) claimed.refusalCosts = refusalCosts;
+  return claimed;
 }
 
 function writeOutcome(outcome: Outcome): OutcomeTuple {
-  const { step, index, attempts, fields } = outcome;
+  const { step, index, attempts, fields, tokens } = outcome;
   const result = outcome.ok ? outcome.body : outcome.failure;
-  return fields === undefined ? [step, index, attempts, result] : [step, index, attempts, result, fields];
+  const isAttempt = outcome.ok ? undefined : outcome.isAttempt;
+  if (fields === undefined && tokens === undefined && isAttempt === undefined) return [step, index, attempts, result];
+  const rest: Rest = {};
+  if (fields !== undefined) rest.fields = fields;
+  if (tokens !== undefined) rest.tokens = tokens;
+  if (isAttempt !== undefined) rest.isAttempt = isAttempt;
+  return [step, index, attempts, result, rest];
 }
 
-function readOutcome([step, index, attempts, result, fields]: OutcomeTuple): Outcome {
-  const item = { step, index, attempts, ...(fields === undefined ? {} : { fields }) };
+function readOutcome([step, index, attempts, result, rest]: OutcomeTuple): Outcome {
+  const item = { step, index, attempts, ...rest };
   return typeof result === "string" ? { ...item, ok: true, body: result } : { ...item, ok: false, failure: result };
 }

@@ -11,13 +11,7 @@ const STATUSES: readonly string[] = ["pending", "running", "deferred", "succeede
 
 /** The body of a start: a JSON object, which becomes the run's shared store. No body at all is an empty one. */
 export async function readInput(context: Context): Promise<object> {
-  const text = await context.req.text();
-  if (text === "") return {};
-  const type = context.req.header("content-type") ?? "";
-  if (!/^application\/([\w.-]+\+)?json\b/i.test(type)) {
-    throw new Problem(415, `Expected a body of type application/json, got ${type === "" ? "none" : `\`${type}\``}`);
-  }
-  const input = parse(text);
+  const input = await readJson(context);
   if (typeof input !== "object" || input === null || Array.isArray(input)) {
     const detail = `Expected a JSON object, got ${Array.isArray(input) ? "an array" : JSON.stringify(input)}`;
     throw new Problem(422, `${detail}: the body becomes the flow's shared store`, [{ pointer: "", detail }]);
@@ -27,6 +21,17 @@ export async function readInput(context: Context): Promise<object> {
     throw new Problem(422, detail, [{ pointer: "", detail }]);
   }
   return input;
+}
+
+/** The body as JSON; an empty object where there is none. */
+export async function readJson(context: Context): Promise<unknown> {
+  const text = await context.req.text();
+  if (text === "") return {};
+  const type = context.req.header("content-type") ?? "";
+  if (!/^application\/([\w.-]+\+)?json\b/i.test(type)) {
+    throw new Problem(415, `Expected a body of type application/json, got ${type === "" ? "none" : `\`${type}\``}`);
+  }
+  return parse(text);
 }
 
 /** Level by level, and not by recursion: a hostile body is deeper than a stack. */

@@ -8,6 +8,7 @@ import { VERSION } from "../version.ts";
 import { bearer } from "./auth.ts";
 import { digest, isRunId, keyedRunId, newRunId } from "./ids.ts";
 import { readIdempotencyKey, readInput, readItemQuery, readWaitMs, writeCursor } from "./input.ts";
+import type { LimitRoutes } from "./limits.ts";
 import { Problem, problemResponse } from "./problem.ts";
 
 const LARGEST_BODY = 10 * 1024 * 1024;
@@ -16,7 +17,12 @@ const TRIES = 4;
 type RunStub = DurableObjectStub<FlowRunObject>;
 
 /** The HTTP API over the flows of a registry. `checkDeclared` throws where the Worker lacks what it must declare. */
-export function routes(registry: Registry, runOf: (id: string) => RunStub, checkDeclared: () => void) {
+export function routes(
+  registry: Registry,
+  runOf: (id: string) => RunStub,
+  limits: LimitRoutes,
+  checkDeclared: () => void,
+) {
   const runs = new Runs(runOf);
   const limit = bodyLimit({
     maxSize: LARGEST_BODY,
@@ -46,7 +52,11 @@ export function routes(registry: Registry, runOf: (id: string) => RunStub, check
       const { view, isCanceled } = canceled;
       if (!isCanceled) throw new Problem(409, `Expected a run that goes on, got one that is ${view.status}`);
       return json(writeRun(view), 202);
-    });
+    })
+    .get("/limits", (context) => limits.list(context))
+    .get("/limits/:name", (context) => limits.show(context))
+    .patch("/limits/:name", limit, (context) => limits.change(context))
+    .post("/limits/:name/reset", (context) => limits.reset(context));
 }
 
 /** Calls to runs by id. */

@@ -101,7 +101,7 @@ describe("an error as data", () => {
     const foreign = runInNewContext("Object.assign(new RangeError('no'), { retryable: false })");
     expect(foreign).not.toBeInstanceOf(Error);
     expect(toFailure(foreign)).toMatchObject({ name: "RangeError", message: "no", retryable: false });
-    expect(toFailure({ message: "no", status: 429 })).toEqual({ name: "Error", message: "no", status: 429 });
+    expect(toFailure({ message: "no", status: 503 })).toEqual({ name: "Error", message: "no", status: 503 });
   });
 
   it.each([

@@ -98,6 +98,8 @@ export class HandExecutor {
       ],
       isClaiming: more.isClaiming ?? true,
       received: more.received ?? this.received,
+      begun: [],
+      isIdle: false,
     };
     return portOf(this.#run).report(report);
   }

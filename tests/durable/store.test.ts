@@ -46,7 +46,9 @@ function withStore<T>(use: (store: Store) => T | Promise<T>): Promise<T> {
       throw error;
     });
     const shape = { root: "Flow", nodes: [], edges: [] };
-    store.commit(() => store.create({ id, flow: "work", shape, inputDigest: null, createdMs: 1, state: NEW_RUN }));
+    store.commit(() =>
+      store.create({ id, flow: "work", shape, inputDigest: null, lives: 1, createdMs: 1, state: NEW_RUN }),
+    );
     return use(store);
   });
 }
@@ -126,7 +128,12 @@ describe("items and results", () => {
     ]);
     const back = await withStore((store) => {
       store.items.save(texts.map((body, index) => row(index, body)));
-      store.items.addPage(1, 0, texts);
+      store.items.addPage(
+        1,
+        0,
+        texts,
+        texts.map(() => null),
+      );
       const page = store.items.page(1, texts.length - 1);
       const rows = Array.from(store.items.from(1, 0, null), ({ body }) => body);
       return [[...store.items.results(1)], rows, page.items, [...store.items.paged(1)]];

@@ -10,6 +10,8 @@ import { programFlows } from "./programs/index.ts";
 
 const app = serve({ flows: { ...programFlows, ...workFlows, ...haltingFlows, ...changingFlows, ...mistakes } });
 
+export const { RateLimiter } = app;
+
 export default {
   fetch: app.fetch,
   queue(batch: MessageBatch): Promise<void> {

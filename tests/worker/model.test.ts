@@ -3,8 +3,8 @@ import type { AddressInfo } from "node:net";
 import { text as readText } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ScriptedAnswer, startVendor, type Vendor } from "../../demo/vendor.ts";
-import { NonRetryableError, RetryAfterError } from "../../src/index.ts";
-import { createModel, type ModelSettings } from "../../worker/model.ts";
+import { NonRetryableError, RateLimitedError, RetryAfterError } from "../../src/index.ts";
+import { createModel, type ModelCall, type ModelSettings } from "../../worker/model.ts";
 import { summarize } from "../../worker/summarizer.ts";
 
 const TEXT = "Rain fell on the hills all day. The river rose. By night it had left its bed. Nobody slept.";
@@ -16,8 +16,8 @@ beforeEach(async () => {
 });
 afterEach(() => vendor.close());
 
-function call(settings: ModelSettings, signal = new AbortController().signal): Promise<string> {
-  return createModel(settings)(TEXT, { signal, idempotencyKey: "run/0/1" });
+function call(settings: ModelSettings, told: Partial<ModelCall> = {}): Promise<string> {
+  return createModel(settings)(TEXT, { signal: new AbortController().signal, idempotencyKey: "run/0/1", ...told });
 }
 
 /** The error of a call that meets `answer`. */
@@ -105,7 +105,7 @@ describe("a refusal", () => {
     expect(vendor.stats().calls).toBe(1);
   });
 
-  test.each([408, 409, 429, 500, 502, 503, 529])("%i may be tried again", async (status) => {
+  test.each([408, 409, 500, 502, 503, 529])("%i may be tried again", async (status) => {
     const error = await errorFor({ status, body: "upstream is busy" });
     expect(error).not.toBeInstanceOf(NonRetryableError);
     expect(error).not.toBeInstanceOf(RetryAfterError);
@@ -119,10 +119,35 @@ describe("a refusal", () => {
     [403, "Check LLM_API_KEY"],
     [404, "Check LLM_BASE_URL and LLM_MODEL"],
     [422, "check LLM_MODEL and the text"],
-    [429, "lower the node's `concurrency`"],
+    [429, "set LLM_REQUESTS_PER_MINUTE or LLM_CONCURRENCY"],
     [500, "check the vendor's status"],
   ])("%i says what to do: %s", async (status, advice) => {
     expect((await errorFor({ status })).message).toContain(advice);
+  });
+
+  test("429 is the rate limit's", async () => {
+    const error = await errorFor({ status: 429, body: "slow down" });
+    expect(error).toBeInstanceOf(RateLimitedError);
+    expect(error.retryAfterMs).toBeUndefined();
+    expect(error.message).toContain("answered 429: slow down");
+    expect(vendor.stats().calls).toBe(1);
+  });
+
+  test.each([
+    ["type", { type: "insufficient_quota", code: null }],
+    ["code", { type: "requests", code: "insufficient_quota" }],
+  ])("429 is final where its %s says that the quota is used up", async (_, words) => {
+    const body = { error: { message: "You exceeded your current quota", ...words } };
+    const error = await errorFor({ status: 429, headers: { "retry-after": "1" }, body });
+    expect(error).toBeInstanceOf(NonRetryableError);
+    expect(error.status).toBe(429);
+    expect(error.message).toContain("answered 429: You exceeded your current quota. Check the plan and the billing");
+  });
+
+  test("nothing else is final for a word about quotas", async () => {
+    const error = await errorFor({ status: 503, body: { error: { code: "insufficient_quota" } } });
+    expect(error).not.toBeInstanceOf(NonRetryableError);
+    expect(error.message).toContain("check the vendor's status");
   });
 
   test("a long answer is cut, an empty one is called nothing", async () => {
@@ -142,24 +167,71 @@ describe("the vendor's wish to wait", () => {
       { date: "Wed, 21 Oct 2015 07:28:00 GMT", "retry-after": "Wed, 21 Oct 2015 07:28:30 GMT" },
       30_000,
     ],
+    ["what is left of a limit", { "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s" }, 360_000],
     ["a date that is past", { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }, 0],
   ])("in %s", async (_, headers, retryAfterMs) => {
-    for (const status of [429, 503]) {
-      const error = await errorFor({ status, headers });
-      expect(error).toBeInstanceOf(RetryAfterError);
-      expect(error).toMatchObject({ retryAfterMs, status });
-    }
+    const refused = await errorFor({ status: 429, headers });
+    expect(refused).toBeInstanceOf(RateLimitedError);
+    expect(refused).toMatchObject({ retryAfterMs, status: 429 });
+    const busy = await errorFor({ status: 503, headers });
+    expect(busy).toBeInstanceOf(RetryAfterError);
+    expect(busy).toMatchObject({ retryAfterMs, status: 503 });
   });
 
   test("as a date, by our clock where the vendor's says nothing", async () => {
     const inAMinute = new Date(Date.now() + 60_000).toUTCString();
-    const error = await errorFor({ status: 429, headers: { date: "", "retry-after": inAMinute } });
-    expect(error.retryAfterMs).toBeGreaterThan(50_000);
-    expect(error.retryAfterMs).toBeLessThanOrEqual(60_000);
+    for (const status of [429, 503]) {
+      const error = await errorFor({ status, headers: { date: "", "retry-after": inAMinute } });
+      expect(error.retryAfterMs).toBeGreaterThan(50_000);
+      expect(error.retryAfterMs).toBeLessThanOrEqual(60_000);
+    }
   });
 
   test.each(["soon", "-5", ""])("makes no difference when it is %j", async (value) => {
-    expect(await errorFor({ status: 429, headers: { "retry-after": value } })).not.toHaveProperty("retryAfterMs");
+    expect((await errorFor({ status: 429, headers: { "retry-after": value } })).retryAfterMs).toBeUndefined();
+    expect(await errorFor({ status: 503, headers: { "retry-after": value } })).not.toHaveProperty("retryAfterMs");
+  });
+});
+
+describe("the tokens that a call has used", () => {
+  /** What `settle` is told of a call that is answered with `body`. */
+  async function settled(body: object): Promise<number[]> {
+    const told: number[] = [];
+    vendor.script([{ status: 200, body }]);
+    await call({ LLM_BASE_URL: vendor.baseUrl }, { settle: (tokens) => told.push(tokens) }).catch(() => {});
+    return told;
+  }
+  const choices = [{ message: { content: "Short." } }];
+
+  test("are told once", async () => {
+    expect(await settled({ choices, usage: { prompt_tokens: 30, completion_tokens: 12, total_tokens: 42 } })).toEqual([
+      42,
+    ]);
+  });
+
+  test.each([
+    [undefined],
+    [null],
+    [{}],
+    ["42"],
+    [{ total_tokens: "42" }],
+    [{ total_tokens: 0 }],
+    [{ total_tokens: -1 }],
+  ])("are not told where the vendor counts none: %j", async (usage) => {
+    expect(await settled({ choices, usage })).toEqual([]);
+  });
+
+  test.each([1.5, 1e300])("are not told as %d", async (tokens) => {
+    expect(await settled({ choices, usage: { total_tokens: tokens } })).toEqual([]);
+  });
+
+  test("are not told without an answer", async () => {
+    expect(await settled({ choices: [], usage: { total_tokens: 42 } })).toEqual([]);
+  });
+
+  test("need nobody to be told", async () => {
+    vendor.script([{ status: 200, body: { choices, usage: { total_tokens: 42 } } }]);
+    expect(await call({ LLM_BASE_URL: vendor.baseUrl })).toBe("Short.");
   });
 });
 
@@ -193,7 +265,7 @@ describe("no usable answer", () => {
   test("an aborted call rejects with the reason it was aborted for", async () => {
     const controller = new AbortController();
     const reason = new Error("canceled");
-    const answer = call({ LLM_BASE_URL: vendor.baseUrl }, controller.signal);
+    const answer = call({ LLM_BASE_URL: vendor.baseUrl }, { signal: controller.signal });
     controller.abort(reason);
     await expect(answer).rejects.toBe(reason);
   });

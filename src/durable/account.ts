@@ -1,0 +1,265 @@
+import { type Answer, pack, type Request, type Run } from "../core/limiter.ts";
+import type { PermitEnding } from "./permits.ts";
+
+/** An item that waits for its permits. */
+export interface Ask {
+  step: number;
+  index: number;
+  /** One for each limit of its node. */
+  accounts: Account[];
+  tokens: number[];
+  /** Those it has, at the places of their accounts. */
+  permits: (number | null)[];
+}
+
+/** What an answer made of asks. */
+export interface Exchange {
+  granted: [id: number, ask: Ask][];
+  /** Those that now wait here. */
+  refused: Ask[];
+  /** The next one in the queue wants more than there ever is. */
+  tooLarge: { ask: Ask; tokens: number; most: number } | null;
+  /** Permits that nobody wants any more. */
+  surplus: number[];
+}
+
+export interface AccountPorts {
+  exchange(request: Request): Promise<Answer | null>;
+  onExchange(exchange: Exchange): void;
+}
+
+interface Queued {
+  ask: Ask;
+  tokens: number;
+  /** Whether the limiter was asked, and has not granted it. */
+  isRefused: boolean;
+}
+
+/** Calls to a limiter are at least so far apart: what happens meanwhile travels together. */
+const PAUSE_MS = 10;
+/** That a call has begun is news that may wait for company. */
+const BEGUN_PAUSE_MS = 100;
+const FIRST_BACKOFF_MS = 50;
+const LONGEST_BACKOFF_MS = 2_000;
+
+/**
+ * A run's dealings with one limit and key. One call at a time tells the limiter everything it has not been told, and may be
+ * repeated: permits have numbers, wants and holdings are stated in full.
+ */
+export class Account {
+  readonly name: string;
+  /** The permits the run has. */
+  readonly holds = new Set<number>();
+  /** When the limiter was last heard. */
+  heardMs = Date.now();
+  /** When it said that waiting asks may go on; nothing where it could not say. */
+  retryMs: number | null = null;
+  hasGivenUp = false;
+  /** Resolves with the next answer, while a call is on its way or about to be. */
+  answer: Promise<void> | undefined;
+  readonly #run: string;
+  readonly #life: number;
+  readonly #ports: AccountPorts;
+  #heard: number | null = null;
+  #queue: Queued[] = [];
+  #news: News = emptyNews();
+  #isCalling = false;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timedMs = Number.POSITIVE_INFINITY;
+  #calledMs = 0;
+  #onAnswer: () => void = () => undefined;
+
+  constructor(name: string, run: string, life: number, ports: AccountPorts) {
+    this.name = name;
+    this.#run = run;
+    this.#life = life;
+    this.#ports = ports;
+  }
+
+  /** Whether the limiter has answered in this life of the run. */
+  get isKnown(): boolean {
+    return this.#heard !== null;
+  }
+
+  get isAsking(): boolean {
+    return this.#queue.some(({ isRefused }) => !isRefused);
+  }
+
+  get isWaiting(): boolean {
+    return this.#queue.some(({ isRefused }) => isRefused);
+  }
+
+  add(ask: Ask, tokens: number): void {
+    this.#queue.push({ ask, tokens, isRefused: false });
+    this.call();
+  }
+
+  begin(id: number, atMs: number): void {
+    if (!this.holds.has(id)) return;
+    this.#news.begun.set(id, atMs);
+    this.call(BEGUN_PAUSE_MS);
+  }
+
+  end(id: number, atMs: number, ending: PermitEnding): void {
+    if (!this.holds.delete(id)) return;
+    this.#news.ended.push({ id, atMs, ending });
+    this.call();
+  }
+
+  refund(id: number): void {
+    if (!this.holds.delete(id)) return;
+    this.#news.refunds.push(id);
+    this.call();
+  }
+
+  /** Nothing is wanted any more. */
+  withdraw(): void {
+    const kept = this.#queue.length;
+    this.#queue = [];
+    if (kept > 0) this.call();
+  }
+
+  /** Calls the limiter soon, with all there is to say by then. */
+  call(delayMs?: number): void {
+    const nowMs = Date.now();
+    const atMs = Math.max(nowMs + (delayMs ?? 0), this.#calledMs + PAUSE_MS);
+    if (delayMs !== BEGUN_PAUSE_MS) this.#expectAnswer();
+    if (atMs >= this.#timedMs) return;
+    if (this.#isCalling) this.#timedMs = atMs;
+    else this.#setTimer(atMs, nowMs);
+  }
+
+  /** Takes over what the limiter says. Permits it has told of before are known by their numbers. */
+  accept(answer: Answer): void {
+    const nowMs = Date.now();
+    this.heardMs = nowMs;
+    this.hasGivenUp = answer.hasGivenUp;
+    this.retryMs = answer.retryAfterMs === null ? null : nowMs + answer.retryAfterMs;
+    const from = Math.max(answer.first, (this.#heard ?? 0) + 1);
+    this.#heard = Math.max(this.#heard ?? 0, answer.first - 1, answer.last);
+    const exchange: Exchange = { granted: [], refused: [], tooLarge: null, surplus: [] };
+    for (let id = from; id <= answer.last; id++) {
+      this.holds.add(id);
+      const next = this.#queue.shift();
+      if (next) exchange.granted.push([id, next.ask]);
+      else exchange.surplus.push(id);
+    }
+    if (answer.mostTokens !== null) exchange.tooLarge = this.#dropTooLarge(answer.mostTokens);
+    this.#ports.onExchange(exchange);
+  }
+
+  #dropTooLarge(most: number): Exchange["tooLarge"] {
+    const next = this.#queue[0];
+    if (!next || next.tokens <= most) return null;
+    this.#queue.shift();
+    this.call();
+    return { ask: next.ask, tokens: next.tokens, most };
+  }
+
+  #setTimer(atMs: number, nowMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timedMs = atMs;
+    this.#timer = setTimeout(() => void this.#call(), Math.max(0, atMs - nowMs));
+  }
+
+  #expectAnswer(): void {
+    if (this.answer) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.answer = promise;
+    this.#onAnswer = resolve;
+  }
+
+  async #call(): Promise<void> {
+    this.#isCalling = true;
+    this.#timedMs = Number.POSITIVE_INFINITY;
+    for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, LONGEST_BACKOFF_MS)) {
+      try {
+        await this.#exchange();
+        break;
+      } catch (error) {
+        console.warn({ message: "A limiter was not reached", run: this.#run, limit: this.name, error: String(error) });
+        this.#answered();
+        await new Promise((resolve) => setTimeout(resolve, backoffMs));
+      }
+    }
+    this.#isCalling = false;
+    if (this.#timedMs < Number.POSITIVE_INFINITY) this.#setTimer(this.#timedMs, Date.now());
+    this.#answered();
+  }
+
+  #answered(): void {
+    if (this.#timedMs < Number.POSITIVE_INFINITY) return;
+    this.answer = undefined;
+    this.#onAnswer();
+  }
+
+  async #exchange(): Promise<void> {
+    const news = this.#news;
+    this.#news = emptyNews();
+    const sent = [...this.#queue];
+    try {
+      this.#calledMs = Date.now();
+      const answer = await this.#ports.exchange(this.#request(news, sent, this.#calledMs));
+      if (answer === null) return;
+      this.accept(answer);
+      this.#refuse(sent);
+    } catch (error) {
+      this.#news = mergeNews(news, this.#news);
+      throw error;
+    }
+  }
+
+  /** What was asked and not granted has to wait. */
+  #refuse(sent: Queued[]): void {
+    const waiting = new Set(this.#queue);
+    const refused = sent.filter((queued) => waiting.has(queued));
+    const fresh = refused.filter(({ isRefused }) => !isRefused);
+    for (const queued of fresh) queued.isRefused = true;
+    if (fresh.length === 0) return;
+    this.#ports.onExchange({ granted: [], refused: fresh.map(({ ask }) => ask), tooLarge: null, surplus: [] });
+  }
+
+  /** Times are sent as ages: the clocks of two objects differ. */
+  #request(news: News, queue: Queued[], nowMs: number): Request {
+    return {
+      run: this.#run,
+      life: this.#life,
+      heard: this.#heard,
+      holds: ranges(this.holds),
+      begun: [...news.begun].map(([id, atMs]) => ({ id, ageMs: nowMs - atMs })),
+      ended: news.ended.map(({ id, atMs, ending }) => ({ id, ageMs: nowMs - atMs, ...ending })),
+      refunds: news.refunds,
+      wants: pack(queue.map(({ tokens }) => tokens)),
+    };
+  }
+}
+
+/** What a limiter was not told yet. */
+interface News {
+  begun: Map<number, number>;
+  ended: { id: number; atMs: number; ending: PermitEnding }[];
+  refunds: number[];
+}
+
+function emptyNews(): News {
+  return { ended: [], refunds: [], begun: new Map() };
+}
+
+function mergeNews(before: News, after: News): News {
+  return {
+    ended: [...before.ended, ...after.ended],
+    refunds: [...before.refunds, ...after.refunds],
+    begun: new Map([...before.begun, ...after.begun]),
+  };
+}
+
+/** Numbers as `[first, count]` of those that follow each other. */
+function ranges(ids: Iterable<number>): Run[] {
+  const runs: Run[] = [];
+  for (const id of ids) {
+    const last = runs.at(-1);
+    if (last && last[0] + last[1] === id) last[1]++;
+    else runs.push([id, 1]);
+  }
+  return runs;
+}

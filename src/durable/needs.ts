@@ -1,0 +1,67 @@
+import { describeType } from "../core/errors.ts";
+import type { LimitUse } from "../core/options.ts";
+
+/** What one call needs of one limit. */
+export interface Need {
+  limit: string;
+  key: string;
+  tokens: number;
+}
+
+/** What an item needs of each of its node's limits, in their order, or why that cannot be said. */
+export type Needs = { all: readonly Need[]; fault: string | null };
+
+/** Needs as they are stored: keys and tokens in turn, or the fault. Nothing for a node whose items all need the same. */
+export type StoredNeeds = readonly (string | number)[] | string | null;
+
+const LONGEST_KEY = 200;
+
+/** Asks the node's own functions what an item needs. What they throw is the item's fault, not the run's. */
+export function storedNeeds(limits: readonly LimitUse[], item: unknown): StoredNeeds {
+  if (!dependOnItem(limits)) return null;
+  try {
+    return limits.flatMap((use) => [keyOf(use, item), tokensOf(use, item)]);
+  } catch (error) {
+    return String(error);
+  }
+}
+
+export function readNeeds(limits: readonly LimitUse[], stored: StoredNeeds): Needs {
+  if (typeof stored === "string") return { all: [], fault: stored };
+  const all = limits.map(({ name: limit }, at) => ({
+    limit,
+    key: stored === null ? "" : String(stored[2 * at]),
+    tokens: stored === null ? 0 : Number(stored[2 * at + 1]),
+  }));
+  return { all, fault: null };
+}
+
+/** What tells items of one line from those of others: they wait for the same budgets. */
+export function lineKeyOf(stored: StoredNeeds): string {
+  return Array.isArray(stored) ? JSON.stringify(stored.filter((_, at) => at % 2 === 0)) : "";
+}
+
+export function hasKeys(limits: readonly LimitUse[]): boolean {
+  return limits.some(({ key }) => key !== undefined);
+}
+
+/** Whether items of a node differ in what they need. */
+export function dependOnItem(limits: readonly LimitUse[]): boolean {
+  return limits.some(({ key, tokens }) => key !== undefined || tokens !== undefined);
+}
+
+function keyOf({ name, key }: LimitUse, item: unknown): string {
+  const got: unknown = key ? key(item as never) : "";
+  if (typeof got === "string" && got.length <= LONGEST_KEY) return got;
+  const what = typeof got === "string" ? `${got.length} characters` : describeType(got);
+  throw new TypeError(
+    `Expected the key of limit \`${name}\` to be a string of up to ${LONGEST_KEY} characters, got ${what}`,
+  );
+}
+
+function tokensOf({ name, tokens }: LimitUse, item: unknown): number {
+  const got: unknown = tokens ? tokens(item as never) : 0;
+  if (typeof got === "number" && got >= 0 && got < Number.POSITIVE_INFINITY) return Math.ceil(got);
+  const what = typeof got === "number" ? String(got) : describeType(got);
+  throw new TypeError(`Expected the tokens of limit \`${name}\` to be a number, 0 or more, got ${what}`);
+}

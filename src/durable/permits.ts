@@ -1,0 +1,211 @@
+import type { Failure } from "../core/errors.ts";
+import type { Answer, Request } from "../core/limiter.ts";
+import { Account, type Ask, type Exchange } from "./account.ts";
+import type { StepItems } from "./items.ts";
+import type { Place } from "./limiter-store.ts";
+import { objectNameOf } from "./limits.ts";
+import type { Need } from "./needs.ts";
+import type { PermitId } from "./store.ts";
+
+/** What became of permits that were given to executors. */
+export interface PermitNews {
+  begun: { permits: readonly PermitId[]; atMs: number }[];
+  ended: { permits: readonly PermitId[]; atMs: number; ending: PermitEnding }[];
+}
+
+export type PermitEnding = Pick<Request["ended"][number], "as" | "tokens" | "retryAfterMs">;
+
+/** An item that no permit can be had for. */
+export interface Hopeless {
+  step: number;
+  index: number;
+  failure: Failure;
+}
+
+export interface PermitPorts {
+  exchange(place: Place, request: Request): Promise<Answer | null>;
+  /** Something can begin that could not before, or something never can. */
+  onChange(hopeless: Hopeless[]): void;
+}
+
+/** How often a limiter hears of a run that has permits at least. */
+const RENEWAL_MS = 10_000;
+/** A limiter calls a run that waits; if nothing was heard for so long after it should have, or at all, the run asks. */
+const OVERDUE_MS = 1_000;
+const SILENCE_MS = 60_000;
+
+/**
+ * The permits of one run: asks the limiters for as many as its items could use now, hands them to its items, and tells what
+ * became of them. An item that needs several has all of them or none: while it waits for one, it keeps no other.
+ */
+export class Permits {
+  readonly #run: string;
+  readonly #life: number;
+  readonly #ports: PermitPorts;
+  readonly #accounts = new Map<string, Account>();
+  #steps: ReadonlyMap<number, StepItems>;
+
+  constructor(run: string, life: number, steps: ReadonlyMap<number, StepItems>, ports: PermitPorts) {
+    this.#run = run;
+    this.#life = life;
+    this.#steps = steps;
+    this.#ports = ports;
+  }
+
+  /** Permits that were found with items in the rows. */
+  restore(held: Iterable<{ permits: readonly PermitId[] }>): void {
+    for (const { permits } of held) for (const { account, id } of permits) this.#accountAt(account).holds.add(id);
+    for (const account of this.#accounts.values()) account.call(0);
+  }
+
+  /** Asks permits for what could begin if it had them. */
+  ask(): void {
+    const hopeless: Hopeless[] = [];
+    for (const step of this.#steps.values()) {
+      for (const index of step.ask()) {
+        const { all, fault } = step.needs(index);
+        if (fault === null) this.#askFor(step.step, index, all);
+        else hopeless.push(hopelessOf(step.step, index, fault));
+      }
+    }
+    if (hopeless.length > 0) this.#ports.onChange(hopeless);
+  }
+
+  tell({ begun, ended }: PermitNews): void {
+    for (const { permits, atMs } of begun) {
+      for (const { account, id } of permits) this.#accountAt(account).begin(id, atMs);
+    }
+    for (const { permits, atMs, ending } of ended) {
+      for (const { account, id } of permits) this.#accountAt(account).end(id, atMs, ending);
+    }
+  }
+
+  /** The run has finished: nothing more is wanted, and what was not begun is given back. */
+  finish(): void {
+    for (const step of this.#steps.values()) this.#refund(step.unpermit());
+    for (const account of this.#accounts.values()) account.withdraw();
+  }
+
+  /** A limiter tells of permits by itself. */
+  hear(place: Place, answer: Answer): void {
+    const account = this.#accountAt(objectNameOf(place.limit, place.key));
+    // Meant for an earlier life of this run: what it was granted is found by asking.
+    if (answer.life !== this.#life || !account.isKnown) account.call(0);
+    else account.accept(answer);
+  }
+
+  /** Renews leases, and asks again where a limiter that should have called did not. */
+  renew(nowMs: number): void {
+    for (const account of this.#accounts.values()) {
+      const silentMs = nowMs - account.heardMs;
+      const isOverdue = account.isWaiting && nowMs > (account.retryMs ?? account.heardMs + SILENCE_MS) + OVERDUE_MS;
+      if (isOverdue || (account.holds.size > 0 && silentMs > RENEWAL_MS)) account.call(0);
+    }
+  }
+
+  /** Whether refusals of these permits' vendor are to be taken for failures. */
+  hasGivenUp(permits: readonly PermitId[]): boolean {
+    return permits.some(({ account }) => this.#accounts.get(account)?.hasGivenUp);
+  }
+
+  /** Resolves with the next answer of a limiter, if one is on its way. */
+  get nextAnswer(): Promise<void> | undefined {
+    for (const account of this.#accounts.values()) if (account.answer) return account.answer;
+    return undefined;
+  }
+
+  /** Whether an item waits for an answer, and not yet for a permit. */
+  get isAsking(): boolean {
+    for (const { isAsking } of this.#accounts.values()) if (isAsking) return true;
+    return false;
+  }
+
+  /** When the first item that waits for a permit may have one, as far as is known. Nothing if none waits. */
+  get resumes(): { atMs: number | null } | null {
+    const waiting = [...this.#accounts.values()].filter(({ isWaiting }) => isWaiting);
+    if (waiting.length === 0) return null;
+    const times = waiting.flatMap(({ retryMs }) => retryMs ?? []);
+    return { atMs: times.length === 0 ? null : Math.min(...times) };
+  }
+
+  /** When the run must look after permits at the latest. */
+  get latestMs(): number | null {
+    const waiting = [...this.#accounts.values()].filter(({ isWaiting }) => isWaiting);
+    const times = waiting.map(({ retryMs, heardMs }) => (retryMs ?? heardMs + SILENCE_MS) + 2 * OVERDUE_MS);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  #askFor(step: number, index: number, needs: readonly Need[]): void {
+    const accounts = needs.map(({ limit, key }) => this.#accountAt(objectNameOf(limit, key)));
+    const tokens = needs.map((need) => need.tokens);
+    this.#join({ step, index, accounts, tokens, permits: accounts.map(() => null) }, 0);
+  }
+
+  /** Puts an ask into the queue of its account at `at`. */
+  #join(ask: Ask, at: number): void {
+    (ask.accounts[at] as Account).add(ask, ask.tokens[at] as number);
+  }
+
+  /** What an account's limiter has answered. */
+  #onExchange(account: Account, { granted, refused, tooLarge, surplus }: Exchange): void {
+    for (const id of surplus) account.refund(id);
+    for (const [id, ask] of granted) this.#onGranted(account, id, ask);
+    for (const ask of refused) this.#onRefused(ask);
+    this.#ports.onChange(tooLarge ? [this.#onTooLarge(account, tooLarge)] : []);
+  }
+
+  #onGranted(account: Account, id: number, ask: Ask): void {
+    ask.permits[ask.accounts.indexOf(account)] = id;
+    const missing = ask.permits.indexOf(null);
+    if (missing >= 0) this.#join(ask, missing);
+    else this.#permit(ask);
+  }
+
+  #permit(ask: Ask): void {
+    const permits = ask.accounts.map(({ name }, at) => ({ account: name, id: ask.permits[at] as number }));
+    if (!this.#steps.get(ask.step)?.permit(ask.index, permits)) this.#refund(permits);
+  }
+
+  #onRefused(ask: Ask): void {
+    this.#giveBack(ask);
+    this.#steps.get(ask.step)?.wait(ask.index);
+  }
+
+  #onTooLarge(account: Account, { ask, tokens, most }: NonNullable<Exchange["tooLarge"]>): Hopeless {
+    this.#giveBack(ask);
+    const message =
+      `Expected item ${ask.index} to need at most the ${most} tokens that limit \`${account.name.replace(/\/$/, "")}\` ever has, ` +
+      `got an estimate of ${tokens}: make the item smaller, or raise the limit's \`tokens\``;
+    return hopelessOf(ask.step, ask.index, message);
+  }
+
+  /** While an item waits for one permit it keeps none of another limit. */
+  #giveBack(ask: Ask): void {
+    ask.accounts.forEach((account, at) => {
+      const id = ask.permits[at];
+      if (typeof id === "number") account.refund(id);
+      ask.permits[at] = null;
+    });
+  }
+
+  #refund(permits: readonly PermitId[]): void {
+    for (const { account, id } of permits) this.#accountAt(account).refund(id);
+  }
+
+  #accountAt(name: string): Account {
+    const known = this.#accounts.get(name);
+    if (known) return known;
+    const at = name.indexOf("/");
+    const place = { limit: name.slice(0, at), key: name.slice(at + 1) };
+    const account: Account = new Account(name, this.#run, this.#life, {
+      exchange: (request) => this.#ports.exchange(place, request),
+      onExchange: (exchange) => this.#onExchange(account, exchange),
+    });
+    this.#accounts.set(name, account);
+    return account;
+  }
+}
+
+function hopelessOf(step: number, index: number, message: string): Hopeless {
+  return { step, index, failure: { name: "LimitError", message, retryable: false } };
+}
