@@ -71,7 +71,23 @@ async function compareBoth(plan: Plan): Promise<Row[]> {
   await measure(sleep, 1);
   const rows = await compareInstant(measure, plan);
   rows.push(row("1,000 items of 100 ms, executors of 6, ms", await measure(sleep), 1.1));
-  return [...rows, ...(await compareCosts(minimal, pocketflare)), memoryRow(minimal, pocketflare)];
+  rows.push(...(await compareCosts(minimal, pocketflare)), ...(await measureLimiter(pocketflare, plan)));
+  return [...rows, memoryRow(minimal, pocketflare)];
+}
+
+/** How fast one limiter object grants permits that nothing holds back, and how many calls each costs. */
+async function measureLimiter(pocketflare: Pocketflare, { pairs }: Plan): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (const [name, work] of Object.entries({ instant, "100 ms": sleep })) {
+    const limited = { ...work, isLimited: true };
+    console.error(`Measuring ${work.items} items that need a permit …`);
+    const walls: number[] = [];
+    for (let run = 0; run < pairs; run++) walls.push(await pocketflare.wallMs(limited));
+    const { limiterCallsPerItem } = await pocketflare.cost(limited);
+    rows.push({ what: `permits granted per second (${name})`, pocketflare: (work.items * 1000) / median(walls) });
+    rows.push({ what: `  limiter's calls per permit`, ratio: limiterCallsPerItem, bound: 0.1 });
+  }
+  return rows;
 }
 
 /** What an item costs when its exec costs nothing, and whether it still costs that when there are many. */

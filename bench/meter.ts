@@ -2,7 +2,7 @@
  * Counts what the platform would bill, inside the Worker under measurement: locally all objects of a Worker share one isolate,
  * so one module-level count sees them all. Off while runs are timed, because counting costs time too.
  */
-const count = { on: false, calls: 0, rowsWritten: 0 };
+const count = { on: false, calls: 0, limiterCalls: 0, rowsWritten: 0 };
 
 /** A cursor knows what it wrote only once it is drained, so each is counted when the next one opens. */
 let lastCursor: { readonly rowsWritten: number } | undefined;
@@ -12,14 +12,18 @@ export function answerMeter(url: URL): Response {
   countLastCursor();
   const answer = Response.json(count);
   const on = url.searchParams.get("on");
-  if (on !== null) Object.assign(count, { on: on === "1", calls: 0, rowsWritten: 0 });
+  if (on !== null) Object.assign(count, { on: on === "1", calls: 0, limiterCalls: 0, rowsWritten: 0 });
   return answer;
 }
 
 /** Counts calls of these methods. They must be on the prototype, since that is where an RPC looks for them. */
-export function countCalls(prototype: object, names: readonly string[]): void {
+export function countCalls(
+  prototype: object,
+  names: readonly string[],
+  what: "calls" | "limiterCalls" = "calls",
+): void {
   for (const name of names) {
-    const value = countedMethod(methodOf(prototype, name));
+    const value = countedMethod(methodOf(prototype, name), what);
     Reflect.defineProperty(prototype, name, { value, configurable: true });
   }
 }
@@ -48,9 +52,9 @@ function methodOf(prototype: object, name: string): Method {
   throw new TypeError(`Expected \`${name}\` to be a method, got \`${typeof method}\``);
 }
 
-function countedMethod(method: Method): Method {
+function countedMethod(method: Method, what: "calls" | "limiterCalls"): Method {
   return function (...parameters) {
-    if (count.on) count.calls++;
+    if (count.on) count[what]++;
     return method.apply(this, parameters);
   };
 }

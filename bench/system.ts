@@ -6,11 +6,15 @@ export interface Work {
   execMs: 0 | 100;
   /** How many of the 100 in flight one executor holds: all of them, or Pocketflare's default. */
   perExecutor: 100 | 6;
+  /** Whether each item needs a permit. */
+  isLimited?: boolean;
 }
 
 /** What a run cost that the platform would bill. */
 export interface Cost {
   callsPerItem: number;
+  /** Calls between runs and limiters. */
+  limiterCallsPerItem: number;
   rowsPerItem: number;
 }
 
@@ -39,8 +43,12 @@ export abstract class System {
   async cost(work: Work): Promise<Cost> {
     await this.call("GET", "/meter?on=1");
     await this.wallMs(work);
-    const { calls, rowsWritten } = await this.call<{ calls: number; rowsWritten: number }>("GET", "/meter?on=0");
-    return { callsPerItem: calls / work.items, rowsPerItem: rowsWritten / work.items };
+    const counted = await this.call<{ calls: number; limiterCalls: number; rowsWritten: number }>("GET", "/meter?on=0");
+    return {
+      callsPerItem: counted.calls / work.items,
+      limiterCallsPerItem: counted.limiterCalls / work.items,
+      rowsPerItem: counted.rowsWritten / work.items,
+    };
   }
 
   protected async call<T>(method: "GET" | "POST", path: string, body?: object): Promise<T> {
@@ -68,8 +76,9 @@ interface PocketflareRun {
 }
 
 export class Pocketflare extends System {
-  protected async finish({ items, execMs, perExecutor }: Work): Promise<unknown> {
-    const flow = `${execMs === 0 ? "instant" : "sleep"}-by-${perExecutor}`;
+  protected async finish({ items, execMs, perExecutor, isLimited }: Work): Promise<unknown> {
+    const exec = execMs === 0 ? "instant" : "sleep";
+    const flow = `${isLimited ? "limited-" : ""}${exec}-by-${perExecutor}`;
     let run = await this.call<PocketflareRun>("POST", `/flows/${flow}/runs?wait=60`, { items });
     while (run.finishedAt === null) {
       await pause(50);
