@@ -13,6 +13,7 @@ export interface LimitSettings {
 }
 
 const MINUTE_MS = 60_000;
+const LONGEST_SHOWN = 20;
 const CHARACTERS_PER_TOKEN = 4;
 /** What three sentences take at most, and the prompt's own few words. */
 const ANSWER_TOKENS = 300;
@@ -46,5 +47,7 @@ function countOf(settings: LimitSettings, name: keyof LimitSettings): number | u
   if (text === "") return undefined;
   const count = /^\d+$/.test(text) ? Number(text) : 0;
   if (Number.isSafeInteger(count) && count >= 1) return count;
-  throw new RangeError(`Expected \`${name}\` to be a whole number of at least 1, got \`${text}\``);
+  // A long value in the wrong variable may well be the key, and this message is logged.
+  const got = text.length <= LONGEST_SHOWN ? `\`${text}\`` : `${text.length} characters`;
+  throw new RangeError(`Expected \`${name}\` to be a whole number of at least 1, got ${got}`);
 }

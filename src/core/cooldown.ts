@@ -17,7 +17,7 @@ const KINDS = ["requests", "tokens"];
 export function cooldownMs(headers: HeadersLike, nowMs?: number): number | undefined {
   const read = readerOf(headers);
   const askedMs = retryAfterMs(read, nowMs) ?? untilResetMs(read);
-  return askedMs === undefined ? undefined : Math.round(Math.min(askedMs, LONGEST_MS));
+  return askedMs === undefined ? undefined : Math.ceil(Math.min(askedMs, LONGEST_MS));
 }
 
 function readerOf(headers: HeadersLike): Read {

@@ -41,6 +41,11 @@ describe("the limits that the variables describe", () => {
         expect(() => limitsOf({ [name]: value })).toThrow(new RangeError(message));
       },
     );
+
+    test("is refused without what came where that may be a key", () => {
+      const message = `Expected \`${name}\` to be a whole number of at least 1, got 24 characters`;
+      expect(() => limitsOf({ [name]: `sk-${"secret".repeat(3)}abc` })).toThrow(new RangeError(message));
+    });
   });
 });
 
