@@ -21,5 +21,5 @@ export {
   type PostResult,
   type Results,
 } from "./core/node.ts";
-export type { BatchFlowOptions, FlowOptions, NodeOptions } from "./core/options.ts";
+export type { BatchFlowOptions, FlowOptions, LimitUse, NodeOptions } from "./core/options.ts";
 export type { MaybePromise } from "./core/turn.ts";

@@ -181,7 +181,7 @@ export class Node<
   /** How many attempts of the item at hand have failed; each item of a parallel batch sees its own. */
   currentRetry = 0;
 
-  constructor(maxRetries: number | NodeOptions = 1, wait = 0) {
+  constructor(maxRetries: number | NodeOptions<Item> = 1, wait = 0) {
     const options = typeof maxRetries === "number" ? { maxRetries, wait } : maxRetries;
     super(options);
     this.maxRetries = options.maxRetries ?? 1;

@@ -1,17 +1,17 @@
 import { describeType } from "./errors.ts";
 
 /** How a node uses a limit. */
-export interface LimitUse {
+export interface LimitUse<Item = unknown> {
   /** The limit's name, as `serve` knows it. */
   name: string;
   /** Whose budget an item uses: a tenant, an API key, a model. Each key has a whole budget of its own. Default: one for all. */
-  key?(item: never): string;
+  key?(item: Item): string;
   /** How many tokens an item will use, at a guess; `settle` tells later what it was. Default: nothing is reserved. */
-  tokens?(item: never): number;
+  tokens?(item: Item): number;
 }
 
 /** What a node may be told beside PocketFlow's two numbers. */
-export interface NodeOptions {
+export interface NodeOptions<Item = unknown> {
   /** The node's id in graphs, items and errors; its class's name otherwise. */
   name?: string;
   /** Attempts of exec in all, the first included; `Infinity` never gives up. Default 1. */
@@ -36,7 +36,7 @@ export interface NodeOptions {
    *
    * @example new Summaries({ limit: { name: "llm", tokens: (text: string) => text.length / 4 } });
    */
-  limit?: string | LimitUse | readonly (string | LimitUse)[];
+  limit?: string | LimitUse<Item> | readonly (string | LimitUse<Item>)[];
 }
 
 /** What a flow may be told. */

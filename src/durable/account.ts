@@ -41,6 +41,8 @@ const PAUSE_MS = 10;
 const BEGUN_PAUSE_MS = 100;
 const FIRST_BACKOFF_MS = 50;
 const LONGEST_BACKOFF_MS = 2_000;
+/** So often a limiter is told what it can also find out by itself: the lease of what a run no longer speaks of ends. */
+const MOST_FAILURES = 5;
 
 /**
  * A run's dealings with one limit and key. One call at a time tells the limiter everything it has not been told, and may be
@@ -67,6 +69,8 @@ export class Account {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timedMs = Number.POSITIVE_INFINITY;
   #calledMs = 0;
+  /** Calls in a row that failed. */
+  #failures = 0;
   #onAnswer: () => void = () => undefined;
 
   constructor(name: string, run: string, life: number, ports: AccountPorts) {
@@ -124,7 +128,8 @@ export class Account {
     const nowMs = Date.now();
     const atMs = Math.max(nowMs + (delayMs ?? 0), this.#calledMs + PAUSE_MS);
     if (delayMs !== BEGUN_PAUSE_MS) this.#expectAnswer();
-    if (atMs >= this.#timedMs) return;
+    const isGivenTime = this.#failures > 0 && this.#timedMs < Number.POSITIVE_INFINITY;
+    if (atMs >= this.#timedMs || isGivenTime) return;
     if (this.#isCalling) this.#timedMs = atMs;
     else this.#setTimer(atMs, nowMs);
   }
@@ -172,23 +177,25 @@ export class Account {
   async #call(): Promise<void> {
     this.#isCalling = true;
     this.#timedMs = Number.POSITIVE_INFINITY;
-    for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, LONGEST_BACKOFF_MS)) {
-      try {
-        await this.#exchange();
-        break;
-      } catch (error) {
-        console.warn({ message: "A limiter was not reached", run: this.#run, limit: this.name, error: String(error) });
-        this.#answered();
-        await new Promise((resolve) => setTimeout(resolve, backoffMs));
-      }
+    try {
+      await this.#exchange();
+      this.#failures = 0;
+    } catch (error) {
+      console.warn({ message: "A limiter was not reached", run: this.#run, limit: this.name, error: String(error) });
+      this.#tryAgain();
     }
     this.#isCalling = false;
     if (this.#timedMs < Number.POSITIVE_INFINITY) this.#setTimer(this.#timedMs, Date.now());
-    this.#answered();
+    if (this.#timedMs === Number.POSITIVE_INFINITY || this.#failures > 0) this.#answered();
+  }
+
+  #tryAgain(): void {
+    this.#failures++;
+    if (this.#queue.length === 0 && this.#failures > MOST_FAILURES) return;
+    this.#timedMs = Date.now() + Math.min(FIRST_BACKOFF_MS * 2 ** this.#failures, LONGEST_BACKOFF_MS);
   }
 
   #answered(): void {
-    if (this.#timedMs < Number.POSITIVE_INFINITY) return;
     this.answer = undefined;
     this.#onAnswer();
   }

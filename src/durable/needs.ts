@@ -51,7 +51,7 @@ export function dependOnItem(limits: readonly LimitUse[]): boolean {
 }
 
 function keyOf({ name, key }: LimitUse, item: unknown): string {
-  const got: unknown = key ? key(item as never) : "";
+  const got: unknown = key ? key(item) : "";
   if (typeof got === "string" && got.length <= LONGEST_KEY) return got;
   const what = typeof got === "string" ? `${got.length} characters` : describeType(got);
   throw new TypeError(
@@ -60,7 +60,7 @@ function keyOf({ name, key }: LimitUse, item: unknown): string {
 }
 
 function tokensOf({ name, tokens }: LimitUse, item: unknown): number {
-  const got: unknown = tokens ? tokens(item as never) : 0;
+  const got: unknown = tokens ? tokens(item) : 0;
   if (typeof got === "number" && got >= 0 && got < Number.POSITIVE_INFINITY) return Math.ceil(got);
   const what = typeof got === "number" ? String(got) : describeType(got);
   throw new TypeError(`Expected the tokens of limit \`${name}\` to be a number, 0 or more, got ${what}`);

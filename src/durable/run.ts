@@ -126,7 +126,13 @@ export class FlowRunObject extends DurableObject {
   cancel(): { view: RunView; isCanceled: boolean } | null {
     if (!this.#walk) return null;
     const wasFinished = this.#walk.isFinished;
-    if (!wasFinished) this.#commit((walk) => ({ answer: undefined, effects: walk.apply({ type: "canceled" }) }));
+    if (!wasFinished) {
+      this.#commit((walk) => ({ answer: undefined, effects: walk.apply({ type: "canceled" }) }));
+      // So that what is in exec ends now, and not when it next reports.
+      for (const { id, home, state } of this.#walk.ledger.slots.all()) {
+        if (home === "object" && state === "live") this.#nudge(id);
+      }
+    }
     return { view: this.#view(this.#walk), isCanceled: !wasFinished };
   }
 

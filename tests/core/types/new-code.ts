@@ -169,3 +169,13 @@ new Flow(lengths, { maxRetries: 3 });
 new Lengths({ maxRetry: 3 });
 // @ts-expect-error: params of another shape.
 lengths.setParams({ lang: "fr" });
+
+class Letters extends ParallelBatchNode<Shared, Language, { tenant: string; text: string }, number> {}
+new Letters({ limit: "llm" });
+new Letters({ limit: { name: "llm", key: (letter) => letter.tenant, tokens: (letter) => letter.text.length } });
+new Letters({ limit: ["account", { name: "tenant", key: ({ tenant }) => tenant }] });
+new ParallelBatchNode({ limit: { name: "llm", tokens: (text: string) => text.length } });
+// @ts-expect-error: the key is a string
+new Letters({ limit: { name: "llm", key: (letter) => letter.text.length } });
+// @ts-expect-error: the item has no such field
+new Letters({ limit: { name: "llm", tokens: (letter) => letter.size } });
