@@ -4,15 +4,17 @@ import { limitsOf } from "./limits.ts";
 import { createModel } from "./model.ts";
 import { type SummarizeShared, summarizeFlow } from "./summarize.ts";
 
+const limits = limitsOf(env);
+
 const app = serve({
   flows: {
     summarize: {
-      flow: summarizeFlow(createModel(env)),
+      flow: summarizeFlow(createModel(env), limits.llm.concurrency),
       output: (shared: SummarizeShared) => ({ summary: shared.summary, summaries: shared.summaries }),
     },
   },
   executor: env.EXECUTOR === "queue" ? "queue" : "object",
-  limits: limitsOf(env),
+  limits,
 });
 
 export default app;

@@ -16,7 +16,7 @@ const MINUTE_MS = 60_000;
 const LONGEST_SHOWN = 20;
 const CHARACTERS_PER_TOKEN = 4;
 /** What three sentences take at most, and the prompt's own few words. */
-const ANSWER_TOKENS = 300;
+const ANSWER_TOKENS = 100;
 
 /**
  * The limits that the variables describe. Without any, `llm` has no bounds: runs share only the waits that refusals ask for.

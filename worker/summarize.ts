@@ -11,18 +11,20 @@ export interface SummarizeShared {
 }
 
 /** A vendor that is busy gets 1, 2, 4 and 8 seconds to recover, unless it asks for more itself. */
-const PATIENCE = { maxRetries: 5, wait: 1, backoff: 2, concurrency: 50 };
+const PATIENCE = { maxRetries: 5, wait: 1, backoff: 2 };
+const DEFAULT_CONCURRENCY = 50;
 
 /**
  * The flow `summarize`, PocketFlow's ParallelSummaries: one summary for each text, all at once. The factory it returns makes
  * a new flow each time, as `serve` wants it. The model stays outside of the node, whose own fields travel with its items.
+ * `concurrency` is how many texts of one run are with the model at once.
  *
  * @example
  * const shared: SummarizeShared = { texts: ["A long text …", "Another …"] };
  * await summarizeFlow(createModel({}))().runAsync(shared);
  * shared.summary; // both summaries
  */
-export function summarizeFlow(model: Model): () => AsyncFlow<SummarizeShared> {
+export function summarizeFlow(model: Model, concurrency = DEFAULT_CONCURRENCY): () => AsyncFlow<SummarizeShared> {
   class ParallelSummaries extends AsyncParallelBatchNode<SummarizeShared, NonIterableObject, string, string> {
     override async prepAsync(shared: SummarizeShared) {
       return checkTexts(shared);
@@ -40,7 +42,7 @@ export function summarizeFlow(model: Model): () => AsyncFlow<SummarizeShared> {
   }
 
   return () => {
-    const node = new ParallelSummaries({ ...PATIENCE, limit: { name: "llm", tokens: estimateTokens } });
+    const node = new ParallelSummaries({ ...PATIENCE, concurrency, limit: { name: "llm", tokens: estimateTokens } });
     return new AsyncFlow(node);
   };
 }

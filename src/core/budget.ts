@@ -17,7 +17,7 @@ export interface LimitOptions {
   burst?: number;
   /**
    * Milliseconds within which a call that has begun reaches the vendor. Calls that take longer than this occupy the window for
-   * so much longer than the period. Default: one second, but no more than a twentieth of the period.
+   * so much longer than the period. Default: one second, but no more than a sixteenth of the period.
    */
   transitMs?: number;
   /** After refusals for so long without one success a refusal spends an attempt. Written as `per` is. Default `"1h"`. */
@@ -46,7 +46,7 @@ const UNIT_MS: { readonly [unit: string]: number } = { ms: 1, s: 1000, m: 60_000
 const LONGEST_MS = 31 * 86_400_000;
 const LONGEST_TRANSIT_MS = 1000;
 /** The share of the period that a call's way to the vendor may take by default. */
-const TRANSIT_SHARE = 1 / 20;
+const TRANSIT_SHARE = 1 / 16;
 const NAME = /^[\w.-]{1,64}$/;
 
 /**
