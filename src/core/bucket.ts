@@ -1,4 +1,4 @@
-import type { Budget } from "./budget.ts";
+import { type Budget, transitMsOf } from "./budget.ts";
 
 // The arithmetic of one limit and key. Nothing here reads a clock: a usage is moved on to a time, and then asked.
 
@@ -226,7 +226,7 @@ export function refunded(usage: Usage, { tokens }: Permit): Usage {
 /** A call is known to have begun `ageMs` ago, so that it reaches the vendor within the limit's transit time of that. */
 export function begun(usage: Usage, budget: Budget, permit: Permit, ageMs: number): { usage: Usage; permit: Permit } {
   if (permit.countedMs !== null) return { usage, permit };
-  const atMs = momentOf(nowOf(usage) - Math.max(0, ageMs) + budget.transitMs, budget);
+  const atMs = momentOf(nowOf(usage) - Math.max(0, ageMs) + transitMsOf(budget), budget);
   // A bucket refills what it lost without a memory of when, so that nothing could be given back: its tokens stay on the way.
   const tokens = budget.algorithm === "token-bucket" ? 0 : permit.tokens;
   const moved = { ...usage, onTheWay: minus(usage.onTheWay, { requests: 1, tokens }) };
@@ -237,7 +237,7 @@ export function begun(usage: Usage, budget: Budget, permit: Permit, ageMs: numbe
 export function ended(usage: Usage, budget: Budget, permit: Permit, ending: Ending): Usage {
   const free = { ...usage, inFlight: usage.inFlight - 1 };
   // Nobody knows whether a lost call has reached the vendor yet.
-  const lateMs = ending.as === "lost" ? budget.transitMs : 0;
+  const lateMs = ending.as === "lost" ? transitMsOf(budget) : 0;
   const atMs = momentOf(nowOf(usage) - Math.max(0, ending.ageMs) + lateMs, budget);
   const paid = pay(free, budget, permit, atMs, ending.tokens ?? permit.tokens);
   if (ending.as === "refused") return cooled(paid, ending);

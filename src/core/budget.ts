@@ -35,7 +35,8 @@ export interface Budget {
   algorithm: Algorithm;
   /** Requests that a token bucket holds. */
   burst: number | null;
-  transitMs: number;
+  /** Nothing stands for a share of the period, whatever that is changed to. */
+  transitMs: number | null;
   giveUpAfterMs: number;
 }
 
@@ -70,9 +71,14 @@ export function budgetOf(name: string, options: LimitOptions): Budget {
     concurrency: options.concurrency ?? null,
     algorithm,
     burst: options.burst ?? null,
-    transitMs: checkTransit(owner, options.transitMs) ?? Math.min(LONGEST_TRANSIT_MS, periodMs * TRANSIT_SHARE),
+    transitMs: checkTransit(owner, options.transitMs) ?? null,
     giveUpAfterMs: durationMs(owner, "giveUpAfter", options.giveUpAfter ?? "1h"),
   };
+}
+
+/** Within how long a call that has begun reaches the vendor. */
+export function transitMsOf({ transitMs, periodMs }: Budget): number {
+  return transitMs ?? Math.min(LONGEST_TRANSIT_MS, periodMs * TRANSIT_SHARE);
 }
 
 /** What is wrong with one value of a change, or nothing. */

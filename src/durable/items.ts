@@ -12,7 +12,7 @@ import type { LimitUse } from "../core/options.ts";
 import type { RetryPolicy } from "../core/retry.ts";
 import type { ItemRow } from "./item-store.ts";
 import { type Line, Lines } from "./lines.ts";
-import { dependOnItem, hasKeys, lineKeyOf, type Needs, readNeeds, type StoredNeeds } from "./needs.ts";
+import { type Needs, StepNeeds } from "./needs.ts";
 import type { HeldItem, Home, PermitId, StepRow, Store } from "./store.ts";
 
 /** How a node's items are to be executed. */
@@ -72,6 +72,7 @@ export class StepItems {
   /** When the first deferred item is due. */
   earliestDueMs: number | null = null;
   readonly #store: Store;
+  readonly #needs: StepNeeds;
   readonly #lines: Lines;
   readonly #open = new Map<number, OpenItem>();
   readonly #suspects = new Set<number>();
@@ -80,16 +81,14 @@ export class StepItems {
   readonly #waiting = new Set<number>();
   readonly #permitted = new Map<number, readonly PermitId[]>();
   readonly #permittedSuspects = new Map<number, readonly PermitId[]>();
-  /** The needs of the items of one page: items are asked for in order. */
-  #page: { first: number; needs: StoredNeeds[] } | null = null;
 
   constructor(store: Store, row: StepRow, plan: Plan) {
     this.#store = store;
     this.step = row.id;
     this.total = row.total;
     this.plan = plan;
-    const hasLines = hasKeys(plan.limits) && !plan.isSequential;
-    this.#lines = new Lines(row.total, hasLines ? this.#lineKeys() : null);
+    this.#needs = new StepNeeds(store.items, row.id, plan.limits);
+    this.#lines = new Lines(row.total, plan.isSequential ? null : this.#needs.lineKeys());
   }
 
   /** Rebuilds where every item stands from its row and from what slots were given. Returns what is still held of that. */
@@ -179,8 +178,7 @@ export class StepItems {
 
   /** What an item needs of each limit of its node. */
   needs(index: number): Needs {
-    const { limits } = this.plan;
-    return readNeeds(limits, dependOnItem(limits) ? this.#storedNeeds(index) : null);
+    return this.#needs.of(index);
   }
 
   /** Whether an item waits for a permit. */
@@ -317,16 +315,6 @@ export class StepItems {
     if (index === undefined || !isAlone) return [];
     this.#stand(index, this.history(index), "asked");
     return [index];
-  }
-
-  #lineKeys(): Iterable<string> {
-    return Array.from(this.#store.items.allNeeds(this.step), lineKeyOf);
-  }
-
-  #storedNeeds(index: number): StoredNeeds {
-    const isHere = this.#page && index >= this.#page.first && index < this.#page.first + this.#page.needs.length;
-    if (!isHere) this.#page = this.#store.items.needs(this.step, index);
-    return this.#page?.needs[index - this.#page.first] ?? null;
   }
 
   #claim(slot: number, index: number, nowMs: number): HeldItem {

@@ -107,15 +107,15 @@ export class Ledger {
    * Picks executors that are there and have room for what has got a permit: an object that waits for its calls to end is told,
    * which is cheaper than another object. One that is about to be answered anyway needs no telling.
    */
-  nudge(): number[] {
-    const nudged: number[] = [];
+  nudge(): Slot[] {
+    const nudged: Slot[] = [];
     for (const step of this.steps.values()) {
       if (!step.isLimited || step.plan.home !== "object" || this.#hasLoneSuspect()) continue;
       for (const slot of this.slots.all()) {
         if (this.#unexpected(step) <= 0) break;
         if (slot.home !== "object" || slot.state !== "live" || slot.isNudged || roomAt(slot, step) <= 0) continue;
         slot.isNudged = true;
-        nudged.push(slot.id);
+        nudged.push(slot);
       }
     }
     return nudged;

@@ -26,27 +26,54 @@ export function storedNeeds(limits: readonly LimitUse[], item: unknown): StoredN
   }
 }
 
-export function readNeeds(limits: readonly LimitUse[], stored: StoredNeeds): Needs {
-  if (typeof stored === "string") return { all: [], fault: stored };
-  const all = limits.map(({ name: limit }, at) => ({
-    limit,
-    key: stored === null ? "" : String(stored[2 * at]),
-    tokens: stored === null ? 0 : Number(stored[2 * at + 1]),
-  }));
-  return { all, fault: null };
+/** Where the needs of a step's items are read from. */
+interface NeedsPages {
+  needs(step: number, index: number): { first: number; needs: StoredNeeds[] };
+  allNeeds(step: number): Iterable<StoredNeeds>;
 }
 
-/** What tells items of one line from those of others: they wait for the same budgets. */
-export function lineKeyOf(stored: StoredNeeds): string {
-  return Array.isArray(stored) ? JSON.stringify(stored.filter((_, at) => at % 2 === 0)) : "";
-}
+/** What the items of one step need. */
+export class StepNeeds {
+  readonly #pages: NeedsPages;
+  readonly #step: number;
+  readonly #limits: readonly LimitUse[];
+  /** Of one page: items are asked for in order. */
+  #page: { first: number; needs: StoredNeeds[] } = { first: 0, needs: [] };
 
-export function hasKeys(limits: readonly LimitUse[]): boolean {
-  return limits.some(({ key }) => key !== undefined);
+  constructor(pages: NeedsPages, step: number, limits: readonly LimitUse[]) {
+    this.#pages = pages;
+    this.#step = step;
+    this.#limits = limits;
+  }
+
+  of(index: number): Needs {
+    const stored = dependOnItem(this.#limits) ? this.#stored(index) : null;
+    if (typeof stored === "string") return { all: [], fault: stored };
+    const all = this.#limits.map(({ name: limit }, at) => ({
+      limit,
+      key: stored === null ? "" : String(stored[2 * at]),
+      tokens: stored === null ? 0 : Number(stored[2 * at + 1]),
+    }));
+    return { all, fault: null };
+  }
+
+  /** For each item what tells its line from others': items of one line wait for the same budgets. Nothing where all do. */
+  lineKeys(): string[] | null {
+    if (this.#limits.every(({ key }) => key === undefined)) return null;
+    return Array.from(this.#pages.allNeeds(this.#step), (stored) =>
+      Array.isArray(stored) ? JSON.stringify(stored.filter((_, at) => at % 2 === 0)) : "",
+    );
+  }
+
+  #stored(index: number): StoredNeeds {
+    const { first, needs } = this.#page;
+    if (index < first || index >= first + needs.length) this.#page = this.#pages.needs(this.#step, index);
+    return this.#page.needs[index - this.#page.first] ?? null;
+  }
 }
 
 /** Whether items of a node differ in what they need. */
-export function dependOnItem(limits: readonly LimitUse[]): boolean {
+function dependOnItem(limits: readonly LimitUse[]): boolean {
   return limits.some(({ key, tokens }) => key !== undefined || tokens !== undefined);
 }
 

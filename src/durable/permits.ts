@@ -5,7 +5,7 @@ import type { StepItems } from "./items.ts";
 import type { Place } from "./limiter-store.ts";
 import { objectNameOf } from "./limits.ts";
 import type { Need } from "./needs.ts";
-import type { PermitId } from "./store.ts";
+import type { PermitId, RunRow } from "./store.ts";
 
 /** What became of permits that were given to executors. */
 export interface PermitNews {
@@ -39,15 +39,13 @@ const SILENCE_MS = 60_000;
  * became of them. An item that needs several has all of them or none: while it waits for one, it keeps no other.
  */
 export class Permits {
-  readonly #run: string;
-  readonly #life: number;
+  readonly #row: RunRow;
   readonly #ports: PermitPorts;
   readonly #accounts = new Map<string, Account>();
-  #steps: ReadonlyMap<number, StepItems>;
+  readonly #steps: ReadonlyMap<number, StepItems>;
 
-  constructor(run: string, life: number, steps: ReadonlyMap<number, StepItems>, ports: PermitPorts) {
-    this.#run = run;
-    this.#life = life;
+  constructor(row: RunRow, steps: ReadonlyMap<number, StepItems>, ports: PermitPorts) {
+    this.#row = row;
     this.#steps = steps;
     this.#ports = ports;
   }
@@ -90,7 +88,7 @@ export class Permits {
   hear(place: Place, answer: Answer): void {
     const account = this.#accountAt(objectNameOf(place.limit, place.key));
     // Meant for an earlier life of this run: what it was granted is found by asking.
-    if (answer.life !== this.#life || !account.isKnown) account.call(0);
+    if (answer.life !== this.#row.lives || !account.isKnown) account.call(0);
     else account.accept(answer);
   }
 
@@ -197,7 +195,7 @@ export class Permits {
     if (known) return known;
     const at = name.indexOf("/");
     const place = { limit: name.slice(0, at), key: name.slice(at + 1) };
-    const account: Account = new Account(name, this.#run, this.#life, {
+    const account: Account = new Account(name, this.#row.id, this.#row.lives, {
       exchange: (request) => this.#ports.exchange(place, request),
       onExchange: (exchange) => this.#onExchange(account, exchange),
     });

@@ -1,0 +1,85 @@
+import { sleep } from "../core/attempt.ts";
+import type { Effect } from "../core/run.ts";
+import type { Pages } from "./pages.ts";
+import type { Permits } from "./permits.ts";
+import type { ClaimedItem, Reply, Report } from "./protocol.ts";
+import type { Entry } from "./slots.ts";
+import type { HeldItem } from "./store.ts";
+import type { Walk } from "./walk.ts";
+
+/** An executor's answer waits so long for a limiter's, which may have items for it. */
+const LONGEST_HOLD_MS = 50;
+
+/** Where a run's executors come: takes what they say, and answers. All but `hold` is called within a transaction. */
+export class Desk {
+  readonly #walk: Walk;
+  readonly #pages: Pages;
+  readonly #permits: Permits;
+
+  constructor(walk: Walk, pages: Pages, permits: Permits) {
+    this.#walk = walk;
+    this.#pages = pages;
+    this.#permits = permits;
+  }
+
+  enter(entry: Entry, nowMs: number): { answer: Reply | null; effects: Effect[] } {
+    const entered = this.#walk.ledger.enter(entry, nowMs);
+    if (!entered) return { answer: null, effects: [] };
+    const effects = this.#walk.react(entered.lost);
+    const first = { slot: entry.slot, fence: entered.fence, isClaiming: true, received: 0 };
+    return { answer: this.reply(first, nowMs), effects };
+  }
+
+  take({ slot, fence, outcomes, begun, isIdle }: Report, nowMs: number): Effect[] {
+    const { ledger, state, isFinished } = this.#walk;
+    // The node of a paused run may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
+    const known = state.status === "paused" ? outcomes.filter(({ ok }) => ok) : outcomes;
+    ledger.begun(slot, fence, begun, nowMs);
+    const effects = this.#walk.react(ledger.settle(slot, fence, known, nowMs, Math.random));
+    if (isFinished && isIdle && ledger.slots.isCurrent(slot, fence)) ledger.drop(slot, nowMs);
+    return effects;
+  }
+
+  /**
+   * Where items need permits an outcome may free some, and the limiter's answer may have items for this executor: it gets its
+   * own answer after that one, and need not leave and be called again.
+   */
+  async hold({ slot: id, isClaiming }: Report): Promise<void> {
+    const { ledger, state } = this.#walk;
+    const slot = ledger.slots.get(id);
+    const answer = this.#permits.nextAnswer;
+    if (!slot || !answer || !isClaiming || ledger.canBegin || state.status !== "running") return;
+    slot.isNudged = true;
+    await Promise.race([answer, sleep(LONGEST_HOLD_MS)]);
+    slot.isNudged = false;
+  }
+
+  reply(
+    { slot, fence, isClaiming, received }: Pick<Report, "slot" | "fence" | "isClaiming" | "received">,
+    nowMs: number,
+  ): Reply {
+    const { ledger, state } = this.#walk;
+    const isCurrent = ledger.slots.isCurrent(slot, fence);
+    const isStopped = !isCurrent || state.status === "canceled";
+    const isClosed = !isCurrent || state.status !== "running";
+    const claimed = isClosed || !isClaiming ? [] : ledger.claim(slot, received, this.#pages.meter(), nowMs);
+    const isDone = isCurrent && ledger.isEmpty(slot);
+    if (isDone) ledger.slots.leave(slot);
+    return { fence, isStopped, isClosed, isDone, ...this.#brief(claimed) };
+  }
+
+  #brief(claimed: HeldItem[]): Pick<Reply, "steps" | "items"> {
+    const steps = [...new Set(claimed.map((item) => item.step))].flatMap((id) => this.#walk.step(id) ?? []);
+    return {
+      steps: steps.map(({ id, node, fields }) => ({ step: id, node, fields })),
+      items: claimed.map((item) => this.#claimed(item)),
+    };
+  }
+
+  #claimed({ step, index, attempts, permits }: HeldItem): ClaimedItem {
+    const isLast = this.#walk.ledger.steps.get(step)?.isLastAttempt(index) ?? true;
+    const item = { step, index, attempts, isLast, item: this.#pages.item(step, index) };
+    if (permits.length === 0) return item;
+    return { ...item, refusalCosts: this.#permits.hasGivenUp(permits) ? "an attempt" : "nothing" };
+  }
+}
