@@ -72,6 +72,8 @@ const MOMENTS = 1000;
 /** How long a key cools down where the vendor did not say, doubled with each refusal in a row. */
 const FIRST_COOLDOWN_MS = 1000;
 const LONGEST_OWN_COOLDOWN_MS = 60_000;
+/** Sums of fractions are not exact. */
+const ROUNDING = 1e-6;
 const LONGEST_COOLDOWN_MS = 24 * 60 * 60 * 1000;
 
 /** The present, as the usage's times are written. */
@@ -106,10 +108,8 @@ function refill(usage: Usage, budget: Budget): Usage {
 
 function refilled(spent: Units, passedMs: number, { requests, tokens, periodMs }: Budget): Units {
   const share = Math.max(0, passedMs) / periodMs;
-  return {
-    requests: Math.max(0, spent.requests - share * (requests ?? 0)),
-    tokens: Math.max(0, spent.tokens - share * (tokens ?? 0)),
-  };
+  const left = (unit: number, limit: number | null) => (limit === null ? 0 : Math.max(0, unit - share * limit));
+  return { requests: left(spent.requests, requests), tokens: left(spent.tokens, tokens) };
 }
 
 /** What a limit holds when nothing is used. */
@@ -196,11 +196,26 @@ class Room {
 
   #freeMs(unit: keyof Units, excess: number): number {
     if (excess <= 0) return 0;
-    const { algorithm, periodMs } = this.#budget;
-    if (algorithm === "sliding-window") return this.#slidesMs(unit, excess);
-    // Approximately: what is counted from a later moment on is not refilled before it.
-    const rate = (this.#budget[unit] ?? 0) / periodMs;
-    return excess > this.#usage.spent[unit] ? Number.POSITIVE_INFINITY : nowOf(this.#usage) + Math.ceil(excess / rate);
+    return this.#budget.algorithm === "sliding-window" ? this.#slidesMs(unit, excess) : this.#refillsMs(unit, excess);
+  }
+
+  /** What is counted from a later moment on is not refilled before it. */
+  #refillsMs(unit: keyof Units, excess: number): number {
+    const rate = (this.#budget[unit] ?? 0) / this.#budget.periodMs;
+    let left = excess;
+    let spent = this.#usage.spent[unit];
+    let fromMs = nowOf(this.#usage);
+    for (const { atMs, [unit]: more } of [
+      ...this.#usage.counts,
+      { atMs: Number.POSITIVE_INFINITY, requests: 0, tokens: 0 },
+    ]) {
+      const most = Math.min(spent, (atMs - fromMs) * rate);
+      if (most >= left - ROUNDING) return Math.max(nowOf(this.#usage) + 1, Math.ceil(fromMs + left / rate - ROUNDING));
+      left -= most;
+      spent += more - most;
+      fromMs = atMs;
+    }
+    return Number.POSITIVE_INFINITY;
   }
 
   #slidesMs(unit: keyof Units, excess: number): number {
@@ -291,8 +306,9 @@ function counted(usage: Usage, count: Count): Usage {
 }
 
 /** The moment that stands for a time: not before it, a clock's whole milliseconds considered. */
-function momentOf(timeMs: number, { periodMs }: Budget): number {
-  const grain = Math.max(1, Math.floor(periodMs / MOMENTS));
+function momentOf(timeMs: number, { algorithm, periodMs }: Budget): number {
+  // A bucket keeps only what is still to come, which is never much.
+  const grain = algorithm === "token-bucket" ? 1 : Math.max(1, Math.floor(periodMs / MOMENTS));
   return Math.ceil((timeMs + 1) / grain) * grain;
 }
 
