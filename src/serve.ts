@@ -1,7 +1,7 @@
 import { env, exports } from "cloudflare:workers";
 import type { LimitOptions } from "./core/budget.ts";
 import { consume, ExecutorObject } from "./durable/homes.ts";
-import { type LimiterPorts, RateLimiterObject } from "./durable/limiter.ts";
+import { type LimiterPort, type LimiterPorts, RateLimiterObject } from "./durable/limiter.ts";
 import { Limits, objectNameOf } from "./durable/limits.ts";
 import type { Order } from "./durable/protocol.ts";
 import { type FlowEntry, type FlowFactory, Registry } from "./durable/registry.ts";
@@ -54,7 +54,7 @@ export function serve(options: ServeOptions): Served {
   // The types of stubs know arrays, but no tuples.
   const connect = (id: string) => overWire(runOf(id) as unknown as WirePort);
   const executorOf = (run: string, slot: number) => objectOf<ExecutorObject>("Executor", `${run}/${slot}`);
-  const limiterOf = (name: string) => objectOf<RateLimiterObject>("RateLimiter", name);
+  const limiterOf = (name: string) => objectOf<RateLimiterObject>("RateLimiter", name) as unknown as LimiterPort;
   const runPorts: RunPorts = {
     object: async (order) => executorOf(order.run, order.slot).wake(order),
     queue: async (order) => queueOf(queue).send(order),
@@ -63,8 +63,7 @@ export function serve(options: ServeOptions): Served {
   };
   const limiterPorts: LimiterPorts = {
     tellRun: async (run, place, answer) => runOf(run).hear(place, answer),
-    keysOf: (limit) => limiterOf(limit),
-    keyOf: (limit, key) => limiterOf(objectNameOf(limit, key)),
+    limiterOf,
   };
   let isDeclared = false;
   const checkDeclared = () => {

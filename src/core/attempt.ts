@@ -36,10 +36,10 @@ export class Attempt implements ExecContext {
   }
 
   settle(tokens: number): void {
-    if (!(tokens >= 0 && tokens < Number.POSITIVE_INFINITY)) {
+    if (typeof tokens !== "number" || !(tokens >= 0 && tokens < Number.POSITIVE_INFINITY)) {
       throw new RangeError(`Expected \`settle\` to be told a number of tokens, 0 or more, got \`${String(tokens)}\``);
     }
-    this.usedTokens = tokens;
+    this.usedTokens = Math.ceil(tokens);
   }
 
   abort(reason: Error): void {

@@ -1,4 +1,4 @@
-import { type Budget, transitMsOf } from "./budget.ts";
+import { type Algorithm, type Budget, transitMsOf } from "./budget.ts";
 
 // The arithmetic of one limit and key. Nothing here reads a clock: a usage is moved on to a time, and then asked.
 
@@ -18,6 +18,8 @@ export interface Count extends Units {
  * and its arrival ever puts two windows' calls into one.
  */
 export interface Usage {
+  /** By which it is kept. */
+  algorithm: Algorithm;
   /** The clock as it was last seen. */
   wallMs: number;
   /** By how much the clock has been turned back in all. Times below are the clock's plus this, and never go back. */
@@ -54,7 +56,21 @@ export interface Ending {
   retryAfterMs: number | null;
 }
 
+const NOTHING: Units = { requests: 0, tokens: 0 };
+
+/** What is known under another algorithm, as this one keeps it: all that it counted, as of now. Its permits count anew. */
+export function converted(usage: Usage, budget: Budget, permits: readonly Permit[]): Usage {
+  const { requests, tokens } = usage.counts.reduce(plus, usage.spent);
+  const used = { requests: Math.ceil(requests), tokens: Math.ceil(tokens) };
+  const now = nowOf(usage);
+  const onTheWay = permits.reduce((sum, permit) => plus(sum, { requests: 1, tokens: permit.tokens }), NOTHING);
+  const empty = { ...usage, algorithm: budget.algorithm, onTheWay, counts: [], spent: NOTHING, spentMs: now };
+  if (budget.algorithm === "token-bucket") return { ...empty, spent: used };
+  return counted(empty, { atMs: momentOf(now + transitMsOf(budget), budget), ...used });
+}
+
 export const UNUSED: Usage = {
+  algorithm: "sliding-window",
   wallMs: 0,
   skewMs: 0,
   counts: [],
@@ -72,6 +88,8 @@ const MOMENTS = 1000;
 /** How long a key cools down where the vendor did not say, doubled with each refusal in a row. */
 const FIRST_COOLDOWN_MS = 1000;
 const LONGEST_OWN_COOLDOWN_MS = 60_000;
+/** Who waits is called when a cooldown ends; a refusal so long after it is the first of others. */
+const QUIET_MS = 60_000;
 /** Sums of fractions are not exact. */
 const ROUNDING = 1e-6;
 const LONGEST_COOLDOWN_MS = 24 * 60 * 60 * 1000;
@@ -163,8 +181,8 @@ class Room {
 
   take(tokens: number): boolean {
     const isCool = this.#usage.coolUntilMs <= nowOf(this.#usage);
-    const { requests: isOver, tokens: isAbove } = this.#excess(tokens);
-    if (!isCool || !this.#hasPlace || isOver > 0 || isAbove > 0) return false;
+    const excess = this.#excess(tokens);
+    if (!isCool || !this.#hasPlace || excess.requests > 0 || excess.tokens > 0) return false;
     this.#taken = plus(this.#taken, { requests: 1, tokens });
     return true;
   }
@@ -222,7 +240,7 @@ class Room {
     let left = excess;
     for (const count of this.#usage.counts) {
       left -= count[unit];
-      if (left <= 0) return count.atMs + this.#budget.periodMs;
+      if (left <= ROUNDING) return count.atMs + this.#budget.periodMs;
     }
     return Number.POSITIVE_INFINITY;
   }
@@ -255,7 +273,7 @@ export function ended(usage: Usage, budget: Budget, permit: Permit, ending: Endi
   const lateMs = ending.as === "lost" ? transitMsOf(budget) : 0;
   const atMs = momentOf(nowOf(usage) - Math.max(0, ending.ageMs) + lateMs, budget);
   const paid = pay(free, budget, permit, atMs, ending.tokens ?? permit.tokens);
-  if (ending.as === "refused") return cooled(paid, ending);
+  if (ending.as === "refused") return cooled(paid, budget, ending);
   return ending.as === "succeeded" ? { ...paid, refusals: 0, refusedSinceMs: null } : paid;
 }
 
@@ -278,15 +296,21 @@ function pay(usage: Usage, budget: Budget, { tokens, countedMs }: Permit, endMs:
 }
 
 /** The vendor has refused a call: none begins until it wants some again. */
-function cooled(usage: Usage, { retryAfterMs, ageMs }: Ending): Usage {
+function cooled(usage: Usage, budget: Budget, { retryAfterMs, ageMs }: Ending): Usage {
   const now = nowOf(usage);
   // Calls that were under way together are refused together: that is one refusal.
-  const refusals = usage.coolUntilMs > now ? usage.refusals : usage.refusals + 1;
+  const { refusals: before, refusedSinceMs } = isLongAgo(usage, budget) ? { refusals: 0, refusedSinceMs: null } : usage;
+  const refusals = usage.coolUntilMs > now ? before : before + 1;
   const ownMs = Math.min(FIRST_COOLDOWN_MS * 2 ** (Math.max(1, refusals) - 1), LONGEST_OWN_COOLDOWN_MS);
   const asked = retryAfterMs === null ? ownMs : Math.min(retryAfterMs, LONGEST_COOLDOWN_MS);
   const untilMs = now - Math.max(0, ageMs) + asked;
   const coolUntilMs = Math.max(usage.coolUntilMs, untilMs);
-  return { ...usage, coolUntilMs, refusals, refusedSinceMs: usage.refusedSinceMs ?? now };
+  return { ...usage, coolUntilMs, refusals, refusedSinceMs: refusedSinceMs ?? now };
+}
+
+/** Whether nobody has tried since the last cooldown ended: what was refused before it says nothing of now. */
+function isLongAgo(usage: Usage, { periodMs }: Budget): boolean {
+  return nowOf(usage) > usage.coolUntilMs + Math.max(QUIET_MS, 2 * periodMs);
 }
 
 /** Whether the vendor has refused every call for so long that refusals are to be taken for failures. */

@@ -1,6 +1,7 @@
 import {
   advance,
   begun,
+  converted,
   type Ending,
   ended,
   fitting,
@@ -26,6 +27,8 @@ export interface Request {
   run: string;
   /** How often the run's object has been loaded: what an earlier life says late is not heard. */
   life: number;
+  /** Rises with each request of a life: one that comes after a later one is not heard either. */
+  number: number;
   /** The last permit the run knows of; nothing in its first request of a life. */
   heard: number | null;
   /** Every permit the run has now. Those it knew of and has no more are lost. */
@@ -41,9 +44,11 @@ export interface Request {
 /** What a limiter tells a run, in answer or by itself. */
 export interface Answer {
   life: number;
-  /** The permits from `first` to `last` are the run's; it may have heard of some of them before. */
-  first: number;
+  /** Permits that are the run's; it may have heard of some of them before. None after `last` was granted. */
+  granted: Run[];
   last: number;
+  /** Permits that the run says it has and that have ended: their lease did, before it was heard again. */
+  gone: number[];
   /** When what still waits may go on if only time passes; nothing where it waits for others to end, or where nothing waits. */
   retryAfterMs: number | null;
   /** The next call that waits wants more tokens than the limit ever has: so many. */
@@ -56,6 +61,8 @@ export interface Answer {
 export interface Holder {
   readonly run: string;
   life: number;
+  /** The number of that life's latest request. */
+  latest: number;
   heard: number;
   last: number;
   /** The tokens of each call that waits, in order. */
@@ -81,11 +88,16 @@ export class Limiter {
 
   constructor(budget: Budget) {
     this.budget = budget;
+    this.usage = { ...UNUSED, algorithm: budget.algorithm };
   }
 
   restore(usage: Usage, holders: Holder[], wallMs: number): void {
-    this.usage = advance(usage, this.budget, wallMs);
+    const isOther = usage.algorithm !== this.budget.algorithm;
+    const open = holders.flatMap((holder) => [...holder.open.values()]);
+    this.usage = advance(isOther ? converted(usage, this.budget, open) : usage, this.budget, wallMs);
     for (const holder of holders) {
+      if (isOther) for (const [id, permit] of holder.open) holder.open.set(id, { ...permit, countedMs: null });
+      if (isOther) this.changed.add(holder.run);
       this.holders.set(holder.run, { ...holder, leaseMs: this.#nowMs + PERMIT_LEASE_MS });
       this.#turn = Math.max(this.#turn, holder.turn);
     }
@@ -95,14 +107,14 @@ export class Limiter {
   exchange(request: Request, wallMs: number): { answer: Answer; others: Map<string, Answer> } | null {
     this.#moveTo(wallMs);
     const holder = this.#holderOf(request);
-    if (request.life < holder.life) return null;
-    this.#settle(holder, request);
-    holder.wants = unpack(request.wants).slice(holder.last - holder.heard);
+    if (request.life < holder.life || (request.life === holder.life && request.number < holder.latest)) return null;
+    const known = this.#settle(holder, request);
+    holder.wants = unpack(request.wants).slice(openAfter(holder, known).length);
     holder.leaseMs = this.#nowMs + PERMIT_LEASE_MS;
     this.changed.add(holder.run);
     const others = this.share();
     others.delete(holder.run);
-    const answer = this.#answerTo(holder);
+    const answer = { ...this.#answerTo(holder, known), gone: goneOf(holder, request) };
     this.#forgetIfIdle(holder);
     return { answer, others };
   }
@@ -187,13 +199,14 @@ export class Limiter {
     return new Map(told.map((holder) => [holder.run, this.#answerTo(holder)]));
   }
 
-  #answerTo(holder: Holder): Answer {
-    const { life, heard, last, wants } = holder;
+  #answerTo(holder: Holder, known = holder.heard): Answer {
+    const { life, last, wants } = holder;
     const retryMs = wants.length > 0 ? this.#retryMs() : null;
     return {
       life,
-      first: heard + 1,
+      granted: ranges(openAfter(holder, known)),
       last,
+      gone: [],
       retryAfterMs: retryMs === null ? null : Math.max(0, retryMs - this.#nowMs),
       mostTokens: isStuck(holder, this.budget) ? this.budget.tokens : null,
       hasGivenUp: hasGivenUp(this.usage, this.budget),
@@ -213,36 +226,41 @@ export class Limiter {
       .sort((a, b) => a.turn - b.turn);
   }
 
-  #holderOf({ run, life, heard }: Request): Holder {
+  /** A run that is not known begins behind all that wait now, with numbers beyond those it has. */
+  #holderOf({ run, heard, holds }: Request): Holder {
     const known = this.holders.get(run);
     if (known) return known;
-    const start = heard ?? 0;
-    const fresh: Holder = { run, life, heard: start, last: start, wants: [], open: new Map(), turn: 0, leaseMs: 0 };
+    const last = Math.max(heard ?? 0, ...holds.map(([first, count]) => first + count - 1));
+    const turn = this.#turn;
+    const fresh: Holder = { run, life: 0, latest: 0, heard: last, last, wants: [], open: new Map(), turn, leaseMs: 0 };
     this.holders.set(run, fresh);
     return fresh;
   }
 
-  #settle(holder: Holder, request: Request): void {
-    const isNewLife = request.life > holder.life || request.heard === null;
+  /** Takes over what a run says. Returns the last permit that it knew of when it said so. */
+  #settle(holder: Holder, request: Request): number {
+    if (request.life > holder.life) holder.heard = holder.last;
     holder.life = request.life;
-    holder.heard = isNewLife ? holder.last : Math.max(holder.heard, request.heard ?? 0);
+    holder.latest = request.number;
+    const known = request.heard ?? holder.heard;
+    holder.heard = Math.max(holder.heard, known);
+    // Of a holder that was forgotten the run may know more.
+    holder.last = Math.max(holder.last, holder.heard);
     for (const id of request.refunds) this.#refund(holder, id);
     for (const { id, ageMs } of request.begun) this.#begin(holder, id, ageMs);
     for (const { id, ...ending } of request.ended) this.#end(holder, id, ending);
-    const holds = new Set(
-      request.holds.flatMap(([first, count]) => Array.from({ length: count }, (_, at) => first + at)),
-    );
-    for (const id of holder.open.keys()) {
-      if (id <= holder.heard && !holds.has(id)) this.#end(holder, id, LOST);
-    }
+    const holds = new Set(idsOf(request.holds));
+    for (const id of holder.open.keys()) if (id <= known && !holds.has(id)) this.#end(holder, id, LOST);
+    return known;
   }
 
   #grant(holder: Holder, count: number): void {
+    // Of one that has others only its own word renews the lease.
+    if (holder.open.size === 0) holder.leaseMs = this.#nowMs + PERMIT_LEASE_MS;
     for (const tokens of holder.wants.splice(0, count)) {
       holder.open.set(++holder.last, { tokens, countedMs: null });
       this.usage = granted(this.usage, tokens);
     }
-    holder.leaseMs = Math.max(holder.leaseMs, this.#nowMs + PERMIT_LEASE_MS);
     this.changed.add(holder.run);
   }
 
@@ -271,6 +289,8 @@ export class Limiter {
   /** The run is gone, and with it whoever executed for it. What it waits for it may still be told of. */
   #loseAll(holder: Holder): void {
     for (const id of [...holder.open.keys()]) this.#end(holder, id, LOST);
+    // What it was not told of it must not be told any more.
+    holder.heard = holder.last;
     this.changed.add(holder.run);
     this.#forgetIfIdle(holder);
   }
@@ -294,6 +314,30 @@ function isStuck({ wants: [next] }: Holder, budget: Budget): boolean {
 }
 
 const LOST: Ending = { as: "lost", ageMs: 0, tokens: null, retryAfterMs: null };
+
+function openAfter({ open }: Holder, known: number): number[] {
+  return [...open.keys()].filter((id) => id > known);
+}
+
+function goneOf({ open }: Holder, { holds }: Request): number[] {
+  return idsOf(holds).filter((id) => !open.has(id));
+}
+
+/** Numbers as `[first, count]` of those that follow each other. */
+export function ranges(ids: Iterable<number>): Run[] {
+  const runs: Run[] = [];
+  for (const id of ids) {
+    const last = runs.at(-1);
+    if (last && last[0] + last[1] === id) last[1]++;
+    else runs.push([id, 1]);
+  }
+  return runs;
+}
+
+/** The numbers that `ranges` has written. */
+export function idsOf(runs: Run[]): number[] {
+  return runs.flatMap(([first, count]) => Array.from({ length: count }, (_, at) => first + at));
+}
 
 /** Values one by one, of `[value, count]`. */
 export function unpack(runs: Run[]): number[] {

@@ -1,12 +1,12 @@
-import { type Answer, pack, type Request, type Run } from "../core/limiter.ts";
+import { type Answer, idsOf, pack, type Request, ranges } from "../core/limiter.ts";
 import type { PermitEnding } from "./permits.ts";
 
 /** An item that waits for its permits. */
 export interface Ask {
   step: number;
   index: number;
-  /** One for each limit of its node. */
-  accounts: Account[];
+  /** The names of the accounts it needs a permit of, in the order in which it asks. */
+  accounts: readonly string[];
   tokens: number[];
   /** Those it has, at the places of their accounts. */
   permits: (number | null)[];
@@ -21,9 +21,14 @@ export interface Exchange {
   tooLarge: { ask: Ask; tokens: number; most: number } | null;
   /** Permits that nobody wants any more. */
   surplus: number[];
+  /** Permits that the run had, and has no more: their lease ended before the limiter heard of it again. */
+  gone: number[];
 }
 
 export interface AccountPorts {
+  /** Numbers of a run's requests: they rise, though accounts come and go. */
+  nextNumber(): number;
+  /** Nothing is answered where a later life of the run has spoken. */
   exchange(request: Request): Promise<Answer | null>;
   onExchange(exchange: Exchange): void;
 }
@@ -116,11 +121,28 @@ export class Account {
     this.call();
   }
 
-  /** Nothing is wanted any more. */
-  withdraw(): void {
-    const kept = this.#queue.length;
+  /** Nothing is wanted any more. Returns what was. */
+  withdraw(): Ask[] {
+    const asks = this.#queue.map(({ ask }) => ask);
     this.#queue = [];
-    if (kept > 0) this.call();
+    if (asks.length > 0) this.call();
+    return asks;
+  }
+
+  /** Whether an ask still waits here. */
+  has(ask: Ask): boolean {
+    return this.#queue.some((queued) => queued.ask === ask);
+  }
+
+  /** Whether there is nothing left to be said or heard. */
+  get isIdle(): boolean {
+    const { begun, ended, refunds } = this.#news;
+    const news = begun.size + ended.length + refunds.length;
+    return (
+      !this.#isCalling &&
+      this.#timedMs === Number.POSITIVE_INFINITY &&
+      news + this.#queue.length + this.holds.size === 0
+    );
   }
 
   /** Calls the limiter soon, with all there is to say by then. */
@@ -136,21 +158,27 @@ export class Account {
 
   /** Takes over what the limiter says. Permits it has told of before are known by their numbers. */
   accept(answer: Answer): void {
-    const nowMs = Date.now();
-    this.heardMs = nowMs;
-    this.hasGivenUp = answer.hasGivenUp;
-    this.retryMs = answer.retryAfterMs === null ? null : nowMs + answer.retryAfterMs;
-    const from = Math.max(answer.first, (this.#heard ?? 0) + 1);
-    this.#heard = Math.max(this.#heard ?? 0, answer.first - 1, answer.last);
-    const exchange: Exchange = { granted: [], refused: [], tooLarge: null, surplus: [] };
-    for (let id = from; id <= answer.last; id++) {
+    const heard = this.#heard ?? 0;
+    const ids = idsOf(answer.granted).filter((id) => id > heard);
+    const exchange: Exchange = { granted: [], refused: [], tooLarge: null, surplus: [], gone: [] };
+    for (const id of ids) {
       this.holds.add(id);
       const next = this.#queue.shift();
       if (next) exchange.granted.push([id, next.ask]);
       else exchange.surplus.push(id);
     }
-    if (answer.mostTokens !== null) exchange.tooLarge = this.#dropTooLarge(answer.mostTokens);
+    for (const id of answer.gone) if (this.holds.delete(id)) exchange.gone.push(id);
+    if (answer.last >= heard) this.#note(answer, exchange);
     this.#ports.onExchange(exchange);
+  }
+
+  /** What only the latest word of the limiter says. */
+  #note({ last, retryAfterMs, mostTokens, hasGivenUp }: Answer, exchange: Exchange): void {
+    this.#heard = last;
+    this.heardMs = Date.now();
+    this.hasGivenUp = hasGivenUp;
+    this.retryMs = retryAfterMs === null ? null : this.heardMs + retryAfterMs;
+    if (mostTokens !== null) exchange.tooLarge = this.#dropTooLarge(mostTokens);
   }
 
   #dropTooLarge(most: number): Exchange["tooLarge"] {
@@ -207,6 +235,7 @@ export class Account {
     try {
       this.#calledMs = Date.now();
       const answer = await this.#ports.exchange(this.#request(news, sent, this.#calledMs));
+      // A later life of the run speaks for it now: whoever this is has nothing more to say.
       if (answer === null) return;
       this.accept(answer);
       this.#refuse(sent);
@@ -223,7 +252,13 @@ export class Account {
     const fresh = refused.filter(({ isRefused }) => !isRefused);
     for (const queued of fresh) queued.isRefused = true;
     if (fresh.length === 0) return;
-    this.#ports.onExchange({ granted: [], refused: fresh.map(({ ask }) => ask), tooLarge: null, surplus: [] });
+    this.#ports.onExchange({
+      granted: [],
+      refused: fresh.map(({ ask }) => ask),
+      tooLarge: null,
+      surplus: [],
+      gone: [],
+    });
   }
 
   /** Times are sent as ages: the clocks of two objects differ. */
@@ -231,6 +266,7 @@ export class Account {
     return {
       run: this.#run,
       life: this.#life,
+      number: this.#ports.nextNumber(),
       heard: this.#heard,
       holds: ranges(this.holds),
       begun: [...news.begun].map(([id, atMs]) => ({ id, ageMs: nowMs - atMs })),
@@ -258,15 +294,4 @@ function mergeNews(before: News, after: News): News {
     refunds: [...before.refunds, ...after.refunds],
     begun: new Map([...before.begun, ...after.begun]),
   };
-}
-
-/** Numbers as `[first, count]` of those that follow each other. */
-function ranges(ids: Iterable<number>): Run[] {
-  const runs: Run[] = [];
-  for (const id of ids) {
-    const last = runs.at(-1);
-    if (last && last[0] + last[1] === id) last[1]++;
-    else runs.push([id, 1]);
-  }
-  return runs;
 }

@@ -63,6 +63,7 @@ export class Desk {
     const isStopped = !isCurrent || state.status === "canceled";
     const isClosed = !isCurrent || state.status !== "running";
     const claimed = isClosed || !isClaiming ? [] : ledger.claim(slot, received, this.#pages.meter(), nowMs);
+    ledger.slots.answered(slot);
     const isDone = isCurrent && ledger.isEmpty(slot);
     if (isDone) ledger.slots.leave(slot);
     return { fence, isStopped, isClosed, isDone, ...this.#brief(claimed) };

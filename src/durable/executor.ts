@@ -87,8 +87,6 @@ class Puller {
   #isNudged = false;
   /** When the call was made that the latest answer answers. */
   #askedMs = 0;
-  /** When the run last answered. */
-  #heardMs = Date.now();
   readonly #isStoppedNow = () => this.#isStopped;
   /** Ends the wait for something to report. */
   #wake: (() => void) | undefined;
@@ -252,16 +250,33 @@ class Puller {
     for (let backoffMs = 20; ; backoffMs = Math.min(2 * backoffMs, LONGEST_BACKOFF_MS)) {
       try {
         const askedMs = Date.now();
-        const answer = await call(this.#slice.connect());
+        const answer = await this.#watched(call(this.#slice.connect()));
         this.#askedMs = askedMs;
-        this.#heardMs = Date.now();
         return answer;
       } catch (error) {
-        if (Date.now() - this.#heardMs > LEASE_MS) this.#abandonPermitted();
         if (Date.now() - this.#startedMs > LONGEST_SLICE_MS) throw error;
         await sleep(backoffMs);
       }
     }
+  }
+
+  /**
+   * A call to the run that fails, or hangs, for as long as a lease: the run believes no longer than that after it has heard of
+   * the permits that calls here were begun on, so these must not go on.
+   */
+  async #watched<T>(call: Promise<T>): Promise<T> {
+    if (!this.#hasPermits) return call;
+    const watch = setTimeout(() => this.#abandonPermitted(), Math.max(0, this.#askedMs + LEASE_MS - Date.now()));
+    try {
+      return await call;
+    } finally {
+      clearTimeout(watch);
+    }
+  }
+
+  get #hasPermits(): boolean {
+    for (const { claimed } of this.#inExec.values()) if (claimed.refusalCosts !== undefined) return true;
+    return false;
   }
 
   #node({ node: id, fields }: StepBrief): StepNode {

@@ -11,7 +11,7 @@ import {
 import type { LimitUse } from "../core/options.ts";
 import type { RetryPolicy } from "../core/retry.ts";
 import type { ItemRow } from "./item-store.ts";
-import { type Line, Lines } from "./lines.ts";
+import { Lines } from "./lines.ts";
 import { type Needs, StepNeeds } from "./needs.ts";
 import type { HeldItem, Home, PermitId, StepRow, Store } from "./store.ts";
 
@@ -76,9 +76,6 @@ export class StepItems {
   readonly #lines: Lines;
   readonly #open = new Map<number, OpenItem>();
   readonly #suspects = new Set<number>();
-  readonly #asked = new Set<number>();
-  /** Those of the asked that a limit has answered that they have to wait. */
-  readonly #waiting = new Set<number>();
   readonly #permitted = new Map<number, readonly PermitId[]>();
   readonly #permittedSuspects = new Map<number, readonly PermitId[]>();
 
@@ -94,7 +91,7 @@ export class StepItems {
   /** Rebuilds where every item stands from its row and from what slots were given. Returns what is still held of that. */
   restore(given: HeldItem[]): HeldItem[] {
     const held = new Map<number, HeldItem>();
-    for (const item of given) if ((held.get(item.index)?.attempts ?? -1) < item.attempts) held.set(item.index, item);
+    for (const item of given) if ((held.get(item.index)?.claimedMs ?? -1) < item.claimedMs) held.set(item.index, item);
     for (const row of this.#store.items.states(this.step)) this.#restoreItem(row, held);
     for (const item of held.values()) this.#hold(item);
     this.earliestDueMs = this.#store.items.earliestDue(this.step);
@@ -103,7 +100,7 @@ export class StepItems {
 
   get counts(): Counts {
     const { total, succeeded, failed, held: running } = this;
-    const deferred = this.deferred + this.#asked.size;
+    const deferred = this.deferred + this.#lines.asked.size;
     return { total, pending: total - succeeded - failed - running - deferred, running, deferred, succeeded, failed };
   }
 
@@ -134,13 +131,13 @@ export class StepItems {
   /** How many items could begin at once, were there executors for them. Suspects do not count. */
   get startable(): number {
     if (this.isLimited) return this.#permitted.size;
-    return Math.max(0, Math.min(this.#free, (this.#lines.all[0] as Line).size));
+    return Math.max(0, Math.min(this.#free, this.#lines.size));
   }
 
   /** An item that begins now in `slot`, if one may. */
   take(slot: number, nowMs: number): HeldItem | undefined {
     if (this.startable === 0) return undefined;
-    const index = this.isLimited ? firstOf(this.#permitted.keys()) : this.#lines.all[0]?.take();
+    const index = this.isLimited ? firstOf(this.#permitted.keys()) : this.#lines.take();
     return index === undefined ? undefined : this.#claim(slot, index, nowMs);
   }
 
@@ -163,16 +160,16 @@ export class StepItems {
     if (!this.isLimited) return [];
     const free = this.#free;
     const asked: number[] = [];
-    let room = free - (this.#asked.size - this.#waiting.size);
-    for (const line of this.#lines.all) {
-      const most = line.waiting > 0 ? free - line.asked : room;
-      for (let taken = 0; taken < most && line.size > 0; taken++) {
-        const index = line.take() as number;
-        this.#stand(index, this.history(index), "asked");
-        asked.push(index);
-        if (line.waiting === 0) room--;
-      }
+    const ask = (index: number) => {
+      this.#stand(index, this.history(index), "asked");
+      asked.push(index);
+    };
+    for (let room = free - (this.#lines.asked.size - this.#lines.waiting); room > 0; room--) {
+      const index = this.#lines.take();
+      if (index === undefined) break;
+      ask(index);
     }
+    for (const index of this.#lines.takeBehind(free)) ask(index);
     return asked.length > 0 ? asked : this.#askForSuspect();
   }
 
@@ -183,14 +180,12 @@ export class StepItems {
 
   /** Whether an item waits for a permit. */
   isAsked(index: number): boolean {
-    return this.#asked.has(index);
+    return this.#lines.asked.has(index);
   }
 
   /** A limit answered that an item has to wait. */
   wait(index: number): void {
-    if (!this.#asked.has(index) || this.#waiting.has(index)) return;
-    this.#waiting.add(index);
-    this.#lines.of(index).waiting++;
+    this.#lines.wait(index);
   }
 
   /** An item has all its permits. `false` where it cannot begin now: too many others have begun meanwhile. */
@@ -204,9 +199,14 @@ export class StepItems {
     return isFree;
   }
 
-  /** Gives up the permits of items that were not begun. */
-  unpermit(): PermitId[] {
-    const given = [...this.#permitted, ...this.#permittedSuspects];
+  /** The permits of an item that was not begun yet, if it has its permits. */
+  permitsOf(index: number): readonly PermitId[] {
+    return this.#permitted.get(index) ?? this.#permittedSuspects.get(index) ?? NO_PERMITS;
+  }
+
+  /** Gives up the permits of items that were not begun: of all, or of those that are meant. */
+  unpermit(isMeant: (permits: readonly PermitId[]) => boolean = () => true): PermitId[] {
+    const given = [...this.#permitted, ...this.#permittedSuspects].filter(([, permits]) => isMeant(permits));
     for (const [index] of given) this.#queue(index, this.history(index));
     return given.flatMap(([, permits]) => permits);
   }
@@ -277,9 +277,12 @@ export class StepItems {
   /** An outcome committed after the item was given makes the slot's claim to it stale. */
   #restoreItem(row: Omit<ItemRow, "body">, held: Map<number, HeldItem>): void {
     const { index, status } = row;
-    this.#lines.of(index).leave(index);
+    this.#lines.leave(index);
     const isOpen = status === "pending" || status === "deferred";
-    if (!isOpen || held.get(index)?.attempts !== row.attempts) held.delete(index);
+    const claim = held.get(index);
+    // A refusal is an outcome that changes no attempts: what tells is whether the claim is the one it came from.
+    const isSettled = claim?.attempts !== row.attempts || claim.claimedMs <= (row.startedMs ?? -1);
+    if (!isOpen || isSettled) held.delete(index);
     if (status === "succeeded") this.succeeded++;
     else if (status === "failed") this.failed++;
     else if (status === "deferred") this.#stand(index, row, "deferred");
@@ -299,7 +302,7 @@ export class StepItems {
     const isApart = isSuspect(history);
     this.#stand(index, history, isApart ? "suspect" : "ready");
     if (isApart) this.#suspects.add(index);
-    else this.#lines.of(index).ready.add(index);
+    else this.#lines.add(index);
   }
 
   /** How many more items may be in exec. Items that come one after the other wait for one that has to be tried again. */
@@ -311,15 +314,15 @@ export class StepItems {
   /** A suspect's turn comes when nothing else of its step is left to be begun. */
   #askForSuspect(): number[] {
     const [index] = this.#suspects;
-    const isAlone = this.held + this.#asked.size + this.#permitted.size + this.#permittedSuspects.size === 0;
+    const isAlone = this.held + this.#lines.asked.size + this.#permitted.size + this.#permittedSuspects.size === 0;
     if (index === undefined || !isAlone) return [];
     this.#stand(index, this.history(index), "asked");
     return [index];
   }
 
   #claim(slot: number, index: number, nowMs: number): HeldItem {
-    const permits = this.#permitted.get(index) ?? this.#permittedSuspects.get(index) ?? NO_PERMITS;
-    const item = { slot, step: this.step, index, attempts: this.history(index).attempts, claimedMs: nowMs, permits };
+    const { attempts } = this.history(index);
+    const item = { slot, step: this.step, index, attempts, claimedMs: nowMs, permits: this.permitsOf(index) };
     this.#hold(item);
     return item;
   }
@@ -327,7 +330,6 @@ export class StepItems {
   #hold(item: HeldItem): void {
     const history = this.history(item.index);
     this.#remove(item.index);
-    this.#lines.of(item.index).leave(item.index);
     this.#open.set(item.index, { history, standing: "held", held: item });
     this.held++;
   }
@@ -336,34 +338,22 @@ export class StepItems {
     this.#remove(index);
     this.#open.set(index, { history: { attempts, crashes }, standing, held: null });
     if (standing === "deferred") this.deferred++;
-    if (standing === "asked") this.#ask(index);
+    if (standing === "asked") this.#lines.ask(index);
   }
 
   #remove(index: number): void {
     const standing = this.#open.get(index)?.standing;
     if (standing === "held") this.held--;
     if (standing === "deferred") this.deferred--;
-    if (standing === "ready") this.#lines.of(index).ready.delete(index);
+    if (standing === undefined || standing === "ready") this.#lines.leave(index);
     if (standing === "suspect") this.#suspects.delete(index);
     if (standing === "permitted") this.#unpermit(index);
-    if (standing === "asked") this.#unask(index);
+    if (standing === "asked") this.#lines.unask(index);
     this.#open.delete(index);
   }
   #unpermit(index: number): void {
     this.#permitted.delete(index);
     this.#permittedSuspects.delete(index);
-  }
-
-  #ask(index: number): void {
-    this.#asked.add(index);
-    this.#lines.of(index).asked++;
-  }
-
-  #unask(index: number): void {
-    const line = this.#lines.of(index);
-    this.#asked.delete(index);
-    line.asked--;
-    if (this.#waiting.delete(index)) line.waiting--;
   }
 }
 

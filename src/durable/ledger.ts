@@ -2,7 +2,7 @@ import type { Failure } from "../core/errors.ts";
 import type { ItemRow } from "./item-store.ts";
 import type { Outcome, StepItems } from "./items.ts";
 import type { PermitEnding, PermitNews } from "./permits.ts";
-import { type Entry, type Slot, Slots, type Wake } from "./slots.ts";
+import { type Entry, LEASE_MS, type Slot, Slots, type Wake } from "./slots.ts";
 import type { HeldItem, Home, Store } from "./store.ts";
 
 /** What a report or a lost executor made of items. */
@@ -22,7 +22,9 @@ export interface Settled {
 export class Ledger {
   readonly steps = new Map<number, StepItems>();
   readonly slots: Slots;
-  #news: PermitNews = { begun: [], ended: [] };
+  #news: PermitNews = { begun: [], ended: [], unused: [] };
+  /** What executors held that fell silent, and until when its permits are kept. */
+  #silent = new Map<HeldItem, number>();
   readonly #store: Store;
 
   constructor(store: Store) {
@@ -60,7 +62,8 @@ export class Ledger {
   /** What became of permits since this was last asked. */
   takeNews(): PermitNews {
     const news = this.#news;
-    if (news.begun.length + news.ended.length > 0) this.#news = { begun: [], ended: [] };
+    if (news.begun.length + news.ended.length + news.unused.length > 0)
+      this.#news = { begun: [], ended: [], unused: [] };
     return news;
   }
 
@@ -149,8 +152,11 @@ export class Ledger {
       const step = this.steps.get(outcome.step);
       const held = step?.heldItem(outcome.index) ?? null;
       const isHolder = isCurrent && held?.slot === id && held.attempts === outcome.attempts;
+      const unused = step?.permitsOf(outcome.index) ?? [];
       const row = isHolder || outcome.ok ? step?.settle(outcome, nowMs, random()) : undefined;
       if (!row) continue;
+      // It had been given a permit to be executed once more.
+      this.#news.unused.push(...unused);
       rows.push(row);
       if (outcome.fields !== undefined) fields.push({ step: outcome.step, fields: outcome.fields });
       // An item that has an outcome is held by nobody any more, whoever brought it.
@@ -200,9 +206,17 @@ export class Ledger {
     return this.slots.get(id)?.held.size === 0;
   }
 
-  /** Takes back what executors held that no longer report. */
+  /**
+   * Takes back what executors held that no longer report. Its permits only a lease later: an executor that cannot reach its run
+   * goes on for so long with what it has begun.
+   */
   expire(nowMs: number): Settled {
-    return this.#evict((slot) => slot.state === "live" && slot.leaseMs <= nowMs, nowMs);
+    for (const [item, untilMs] of this.#silent) if (untilMs <= nowMs) this.#endPermits(item, nowMs, LOST);
+    const isSilent = (slot: Slot) => slot.state === "live" && slot.leaseMs <= nowMs;
+    for (const { held } of this.slots.find(isSilent)) {
+      for (const item of held) this.#silent.set(item, nowMs + LEASE_MS);
+    }
+    return this.#evict(isSilent, nowMs);
   }
 
   /** The run's own object was away: what it executed inline is lost. */
@@ -226,12 +240,18 @@ export class Ledger {
   #lose(slot: Slot, nowMs: number): Settled {
     const lost = [...slot.held];
     const rows = lost.flatMap((item) => this.steps.get(item.step)?.crash(item, nowMs) ?? []);
-    for (const item of lost) this.#release(item, nowMs, LOST);
+    slot.held.clear();
+    for (const item of lost) if (!this.#silent.has(item)) this.#endPermits(item, nowMs, LOST);
     return this.#settled(rows);
   }
 
   #release(item: HeldItem, nowMs: number, ending: PermitEnding): void {
     this.slots.get(item.slot)?.held.delete(item);
+    this.#endPermits(item, nowMs, ending);
+  }
+
+  #endPermits(item: HeldItem, nowMs: number, ending: PermitEnding): void {
+    this.#silent.delete(item);
     if (item.permits.length > 0) this.#news.ended.push({ permits: item.permits, atMs: nowMs, ending });
   }
 

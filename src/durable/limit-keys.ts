@@ -1,8 +1,11 @@
 import type { BudgetChange } from "../core/budget.ts";
 import { KEYS_SCHEMA } from "./limiter-schema.ts";
 
-/** What a change says of one bound: a value, or back to what the Worker's code says. */
-export type Changes = BudgetChange;
+/** What was changed of a key's budget while the Worker ran. A change of a later version replaces one of an earlier. */
+export interface Change {
+  bounds: BudgetChange;
+  version: number;
+}
 
 /** The keys of one limit that were ever used, and what was changed of the limit while the Worker ran. */
 export class LimitKeys {
@@ -14,49 +17,48 @@ export class LimitKeys {
     this.#sql = storage.sql;
   }
 
-  exists(): boolean {
-    return this.#sql.exec("select 1 from sqlite_master where type = 'table' and name = 'member'").toArray().length > 0;
-  }
-
   /** Adds a key, if it is new. Returns what was changed for it. */
-  join(limit: string, key: string): BudgetChange {
+  join(limit: string, key: string): Change {
     return this.#write(limit, () => {
-      this.#sql.exec("insert or ignore into member (key, change) values (?, '{}')", key);
+      this.#sql.exec("insert or ignore into member (key, bounds) values (?, '{}')", key);
       return this.changeOf(key);
     });
   }
 
   /** Changes the limit for one key, or for all of them. Every key must then be told. */
-  change(limit: string, key: string | null, change: BudgetChange): void {
+  change(limit: string, key: string | null, bounds: BudgetChange): void {
     this.#write(limit, () => {
-      if (key !== null) this.#changeKey(key, change);
-      else this.#saveAll({ ...this.#all, ...change });
-      this.#sql.exec("update change set is_told = 0");
+      if (key === null) this.#changeAll(bounds);
+      else this.#changeKey(key, bounds);
+      this.#sql.exec("update change set version = version + 1");
     });
   }
 
   /** Takes every change back. */
   reset(limit: string): void {
     this.#write(limit, () => {
-      this.#saveAll({});
-      this.#sql.exec("update member set change = '{}' where change <> '{}'");
-      this.#sql.exec("update change set is_told = 0");
+      this.#sql.exec("update change set bounds = '{}', version = version + 1");
+      this.#sql.exec("update member set bounds = '{}' where bounds <> '{}'");
     });
   }
 
-  told(): void {
-    this.#sql.exec("update change set is_told = 1");
+  /** Every key knows of the changes up to this version. */
+  told(version: number): void {
+    this.#sql.exec("update change set told = max(told, ?)", version);
+  }
+
+  get version(): number {
+    return this.#row?.version ?? 0;
   }
 
   /** The limit whose keys are still to be told of a change, if any is. */
   get untold(): string | null {
-    if (!this.exists()) return null;
-    const [row] = this.#sql.exec<{ name: string }>("select name from change where is_told = 0").toArray();
-    return row?.name ?? null;
+    const row = this.#row;
+    return row && row.told < row.version ? row.name : null;
   }
 
   get keys(): string[] {
-    if (!this.exists()) return [];
+    if (!this.#exists) return [];
     return this.#sql
       .exec<{ key: string }>("select key from member order by key")
       .toArray()
@@ -64,31 +66,43 @@ export class LimitKeys {
   }
 
   /** What was changed for a key: what was changed for it alone goes before what was changed for all. */
-  changeOf(key: string): BudgetChange {
-    if (!this.exists()) return {};
-    const [own] = this.#sql.exec<{ change: string }>("select change from member where key = ?", key).toArray();
-    return { ...this.#all, ...(own ? JSON.parse(own.change) : {}) };
+  changeOf(key: string): Change {
+    const row = this.#row;
+    if (!row) return { bounds: {}, version: 0 };
+    return { bounds: { ...row.bounds, ...this.#boundsOf(key) }, version: row.version };
   }
 
-  get #all(): BudgetChange {
-    return JSON.parse(this.#sql.exec<{ change: string }>("select change from change").one().change);
+  #changeAll(bounds: BudgetChange): void {
+    this.#sql.exec("update change set bounds = ?", JSON.stringify({ ...this.#row?.bounds, ...bounds }));
   }
 
-  #changeKey(key: string, change: BudgetChange): void {
-    const [own] = this.#sql.exec<{ change: string }>("select change from member where key = ?", key).toArray();
-    const merged = JSON.stringify({ ...(own ? JSON.parse(own.change) : {}), ...change });
-    this.#sql.exec("insert or replace into member (key, change) values (?, ?)", key, merged);
+  #changeKey(key: string, bounds: BudgetChange): void {
+    const merged = JSON.stringify({ ...this.#boundsOf(key), ...bounds });
+    this.#sql.exec("insert or replace into member (key, bounds) values (?, ?)", key, merged);
   }
 
-  #saveAll(change: BudgetChange): void {
-    this.#sql.exec("update change set change = ?", JSON.stringify(change));
+  #boundsOf(key: string): BudgetChange {
+    const [own] = this.#sql.exec<{ bounds: string }>("select bounds from member where key = ?", key).toArray();
+    return own ? JSON.parse(own.bounds) : {};
+  }
+
+  get #row(): { name: string; bounds: BudgetChange; version: number; told: number } | null {
+    if (!this.#exists) return null;
+    const { bounds, ...row } = this.#sql
+      .exec<{ name: string; bounds: string; version: number; told: number }>("select * from change")
+      .one();
+    return { ...row, bounds: JSON.parse(bounds) };
+  }
+
+  get #exists(): boolean {
+    return this.#sql.exec("select 1 from sqlite_master where type = 'table' and name = 'member'").toArray().length > 0;
   }
 
   #write<T>(limit: string, write: () => T): T {
     return this.#storage.transactionSync(() => {
-      if (!this.exists()) {
+      if (!this.#exists) {
         this.#sql.exec(KEYS_SCHEMA);
-        this.#sql.exec("insert into change (name, change, is_told) values (?, '{}', 1)", limit);
+        this.#sql.exec("insert into change (name, bounds, version, told) values (?, '{}', 0, 0)", limit);
       }
       return write();
     });

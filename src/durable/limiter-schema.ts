@@ -4,7 +4,7 @@ export const LIMITER_SCHEMA = `
 create table limiter (
   name text primary key,
   key text not null,
-  change text not null,     -- BudgetChange, JSON: what was changed while the Worker ran
+  change text not null,     -- Change, JSON: what was changed while the Worker ran
   usage text not null       -- Usage without its counts, JSON
 ) without rowid;
 
@@ -19,6 +19,7 @@ create table counted (
 create table holder (
   run text primary key,
   life integer not null,
+  latest integer not null,  -- the number of the latest request of that life
   heard integer not null,   -- the last permit that the run is known to have heard of
   last integer not null,    -- the last permit that it was granted
   turn integer not null,
@@ -29,16 +30,17 @@ create table holder (
 
 /** The tables of a limit's own object, which knows its keys. Created when the first key is used or a change is made. */
 export const KEYS_SCHEMA = `
--- One row: what was changed for all keys, and whether every key has been told.
+-- One row: what was changed for all keys, how often anything was, and up to which of these every key was told.
 create table change (
   name text primary key,
-  change text not null,     -- BudgetChange, JSON
-  is_told integer not null
+  bounds text not null,     -- BudgetChange, JSON
+  version integer not null,
+  told integer not null
 ) without rowid;
 
 -- A key that was used, or changed.
 create table member (
   key text primary key,
-  change text not null      -- BudgetChange, JSON: what was changed for this key alone
+  bounds text not null      -- BudgetChange, JSON: what was changed for this key alone
 ) without rowid;
 `;

@@ -1,6 +1,6 @@
 import { type Count, UNUSED, type Usage } from "../core/bucket.ts";
-import type { BudgetChange } from "../core/budget.ts";
 import { type Holder, type Limiter, pack, unpack } from "../core/limiter.ts";
+import type { Change } from "./limit-keys.ts";
 import { LIMITER_SCHEMA } from "./limiter-schema.ts";
 
 /** Which limit and key an object counts for. */
@@ -37,7 +37,7 @@ export class LimiterStore {
     return this.#sql.exec("select 1 from sqlite_master where type = 'table' and name = 'limiter'").toArray().length > 0;
   }
 
-  create({ limit, key }: Place, change: BudgetChange): void {
+  create({ limit, key }: Place, change: Change): void {
     this.#sql.exec(LIMITER_SCHEMA);
     this.#sql.exec(
       "insert into limiter (name, key, change, usage) values (?, ?, ?, ?)",
@@ -48,7 +48,7 @@ export class LimiterStore {
     );
   }
 
-  read(): Place & { change: BudgetChange; usage: Usage; holders: Holder[] } {
+  read(): Place & { change: Change; usage: Usage; holders: Holder[] } {
     const row = this.#sql
       .exec<{ name: string; key: string; change: string; usage: string }>("select * from limiter")
       .one();
@@ -66,7 +66,7 @@ export class LimiterStore {
     };
   }
 
-  saveChange(change: BudgetChange): void {
+  saveChange(change: Change): void {
     this.#sql.exec("update limiter set change = ?", JSON.stringify(change));
   }
 
@@ -102,11 +102,12 @@ export class LimiterStore {
       this.#sql.exec("delete from holder where run = ?", run);
       return;
     }
-    const { life, heard, last, turn, wants, open } = holder;
+    const { life, latest, heard, last, turn, wants, open } = holder;
     this.#sql.exec(
-      "insert or replace into holder (run, life, heard, last, turn, wants, open) values (?, ?, ?, ?, ?, ?, ?)",
+      "insert or replace into holder (run, life, latest, heard, last, turn, wants, open) values (?, ?, ?, ?, ?, ?, ?, ?)",
       run,
       life,
+      latest,
       heard,
       last,
       turn,

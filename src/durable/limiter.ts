@@ -3,9 +3,9 @@ import { sleep } from "../core/attempt.ts";
 import { nowOf, usedOf } from "../core/bucket.ts";
 import type { Budget, BudgetChange } from "../core/budget.ts";
 import { type Answer, Limiter, type Request } from "../core/limiter.ts";
-import { LimitKeys } from "./limit-keys.ts";
+import { type Change, LimitKeys } from "./limit-keys.ts";
 import { LimiterStore, type Place } from "./limiter-store.ts";
-import type { Limits } from "./limits.ts";
+import { type Limits, objectNameOf } from "./limits.ts";
 import { HEARTBEAT_MS, TIMER_MS, type Times, WakeUp } from "./wakeup.ts";
 
 /** One key of a limit as clients see it. */
@@ -29,24 +29,28 @@ export interface LimitView {
   keys: KeyView[];
 }
 
+/** What a limiter's object answers to: the first three one key's, the others the limit's own. */
+export interface LimiterPort {
+  exchange(place: Place, request: Request): Promise<Answer | null>;
+  view(place: Place): Promise<KeyView>;
+  configure(place: Place, change: Change): Promise<void>;
+  join(limit: string, key: string): Promise<Change>;
+  describe(limit: string): Promise<LimitView>;
+  change(limit: string, key: string | null, change: BudgetChange): Promise<LimitView>;
+  reset(limit: string): Promise<LimitView>;
+}
+
 /** The other objects that a limiter calls. */
 export interface LimiterPorts {
   /** Tells a run of permits. `false`: there is no such run. */
   tellRun(run: string, place: Place, answer: Answer): Promise<boolean>;
-  /** The limit's own object, which knows its keys. */
-  keysOf(limit: string): { join(limit: string, key: string): Promise<BudgetChange> };
-  /** The object of one key. */
-  keyOf(
-    limit: string,
-    key: string,
-  ): {
-    view(place: Place): Promise<KeyView>;
-    configure(place: Place, change: BudgetChange): Promise<void>;
-  };
+  /** A limiter by its object's name. */
+  limiterOf(name: string): LimiterPort;
 }
 
 /** What becomes free within so small a part of a period is given out together, so that one call carries several permits. */
 const SHARE_OF_PERIOD = 1 / 200;
+const SHARE_OF_BUCKET = 1 / 20;
 const SHORTEST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 500;
 /** So many keys are asked or told at once. */
@@ -65,6 +69,8 @@ export class RateLimiterObject extends DurableObject {
   readonly #wakeUp: WakeUp;
   #place: Place | undefined;
   #limiter: Limiter | undefined;
+  /** Of the latest change that is in force. */
+  #version = 0;
   #joining: Promise<void> | undefined;
   #sharedMs = 0;
   /** The last permit that each run was told of, by this object as it is in memory. */
@@ -80,12 +86,14 @@ export class RateLimiterObject extends DurableObject {
     if (this.#store.exists()) this.#load();
   }
 
-  /** A run reports what became of its permits, and wants others. Nothing is answered where the limit is not known (any more). */
+  /** A run reports what became of its permits, and wants others. Nothing is answered where a later life of it has spoken. */
   async exchange(place: Place, request: Request): Promise<Answer | null> {
-    if (!(await this.#known(place))) return null;
+    await this.#know(place);
     return this.#commit((limiter, nowMs) => {
-      const exchanged = limiter.exchange(request, nowMs);
-      return { answer: exchanged?.answer ?? null, others: exchanged?.others ?? new Map() };
+      const { answer = null, others = new Map() } = limiter.exchange(request, nowMs) ?? {};
+      // If the answer is lost the run asks again by itself.
+      if (answer) this.#told.set(request.run, answer.last);
+      return { answer, others };
     });
   }
 
@@ -108,25 +116,28 @@ export class RateLimiterObject extends DurableObject {
   }
 
   /** Changes this key's budget: the whole of what was changed, not a part of it. */
-  async configure(place: Place, change: BudgetChange): Promise<void> {
-    if (!(await this.#known(place))) return;
+  async configure(place: Place, change: Change): Promise<void> {
+    await this.#know(place);
+    // Two changes may overtake each other on their way.
+    if (change.version <= this.#version) return;
+    this.#version = change.version;
     this.#commit((limiter, nowMs) => {
       this.#store.saveChange(change);
-      limiter.budget = { ...(this.#limits.get(place.limit) as Budget), ...change };
+      limiter.budget = { ...(this.#limits.get(place.limit) as Budget), ...change.bounds };
       return { answer: undefined, others: limiter.beat(nowMs) };
     });
   }
 
   // What follows is for the limit's own object.
 
-  join(limit: string, key: string): BudgetChange {
+  join(limit: string, key: string): Change {
     return this.#keys.join(limit, key);
   }
 
   async describe(limit: string): Promise<LimitView> {
     const { keys } = this.#keys;
     if (keys.length === 0) return { name: limit, keys: [this.#viewUnused({ limit, key: "" })] };
-    const views = await inChunks(keys, (key) => this.#ports.keyOf(limit, key).view({ limit, key }));
+    const views = await inChunks(keys, (key) => this.#keyOf(limit, key).view({ limit, key }));
     return { name: limit, keys: views };
   }
 
@@ -156,17 +167,33 @@ export class RateLimiterObject extends DurableObject {
   /** Tells every key what was changed. The alarm is set first: a kill in the middle must not leave keys that do not know. */
   async #tellKeys(limit: string): Promise<LimitView> {
     this.#wakeUp.setFor({ latestMs: Date.now() + HEARTBEAT_MS, dueMs: null }, Date.now());
-    await inChunks(this.#keys.keys, (key) =>
-      this.#ports.keyOf(limit, key).configure({ limit, key }, this.#keys.changeOf(key)),
-    );
-    this.#keys.told();
+    const { version } = this.#keys;
+    const told = await inChunks(this.#keys.keys, (key) => this.#tellKey(limit, key));
+    if (told.includes(false))
+      throw new Error(`A key of limit \`${limit}\` could not be told of the change yet; it will be.`);
+    this.#keys.told(version);
     return this.describe(limit);
+  }
+
+  /** One key that cannot be reached must not keep the others from being told. */
+  async #tellKey(limit: string, key: string): Promise<boolean> {
+    try {
+      await this.#keyOf(limit, key).configure({ limit, key }, this.#keys.changeOf(key));
+      return true;
+    } catch (error) {
+      console.warn({ message: "A key was not told of a change", limit, key, error: String(error) });
+      return false;
+    }
+  }
+
+  #keyOf(limit: string, key: string): LimiterPort {
+    return this.#ports.limiterOf(objectNameOf(limit, key));
   }
 
   #viewUnused(place: Place): KeyView {
     const { requests, tokens, periodMs, concurrency } = {
       ...(this.#limits.get(place.limit) as Budget),
-      ...this.#keys.changeOf(place.key),
+      ...this.#keys.changeOf(place.key).bounds,
     };
     const used = { requests: 0, tokens: 0 };
     return {
@@ -187,27 +214,29 @@ export class RateLimiterObject extends DurableObject {
     const budget = this.#limits.get(limit);
     if (!budget) return;
     this.#place = { limit, key };
-    this.#limiter = new Limiter({ ...budget, ...change });
+    this.#version = change.version;
+    this.#limiter = new Limiter({ ...budget, ...change.bounds });
     this.#limiter.restore(usage, holders, Date.now());
     setTimeout(() => this.#beat(), 0);
   }
 
-  /** Whether the limit is known. Its key's first call makes its tables, and makes it known to the limit's own object. */
-  async #known(place: Place): Promise<boolean> {
-    if (!this.#limits.get(place.limit)) return false;
-    if (this.#limiter) return true;
+  /** A key's first call makes its tables, and makes it known to the limit's own object. */
+  async #know(place: Place): Promise<void> {
+    // During a deploy this object may be older than the run that calls it.
+    if (!this.#limits.get(place.limit)) throw new Error(`Expected a limit of this Worker, got \`${place.limit}\``);
+    if (this.#limiter) return;
     this.#joining ??= this.#join(place).finally(() => {
       this.#joining = undefined;
     });
     await this.#joining;
-    return true;
   }
 
   async #join(place: Place): Promise<void> {
-    const change = await this.#ports.keysOf(place.limit).join(place.limit, place.key);
+    const change = await this.#ports.limiterOf(place.limit).join(place.limit, place.key);
     this.#store.commit(() => this.#store.create(place, change));
     this.#place = place;
-    this.#limiter = new Limiter({ ...(this.#limits.get(place.limit) as Budget), ...change });
+    this.#version = change.version;
+    this.#limiter = new Limiter({ ...(this.#limits.get(place.limit) as Budget), ...change.bounds });
   }
 
   /** Decides and stores in one transaction, then sets the alarm, then tells others: what they are told is stored. */
@@ -269,11 +298,17 @@ export class RateLimiterObject extends DurableObject {
     const { wakeMs } = limiter;
     const dueMs = this.#untold.size > 0 ? nowMs : wakeMs;
     if (dueMs === null) return { latestMs: null, dueMs: null };
-    const pauseMs = Math.min(Math.max(limiter.budget.periodMs * SHARE_OF_PERIOD, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS);
-    const soonMs = Math.max(dueMs, this.#sharedMs + pauseMs);
+    const soonMs = Math.max(dueMs, this.#sharedMs + pauseMsOf(limiter.budget));
     // A near time is the timer's; the alarm behind it need not ring each time.
     return { latestMs: soonMs < nowMs + TIMER_MS ? nowMs + HEARTBEAT_MS : soonMs, dueMs: soonMs };
   }
+}
+
+/** How long what becomes free is gathered: not so long that a small bucket would overflow meanwhile. */
+function pauseMsOf({ periodMs, requests, burst }: Budget): number {
+  const shareMs = Math.min(Math.max(periodMs * SHARE_OF_PERIOD, SHORTEST_PAUSE_MS), LONGEST_PAUSE_MS);
+  const fillsMs = burst === null || requests === null ? Number.POSITIVE_INFINITY : (periodMs * burst) / requests;
+  return Math.min(shareMs, fillsMs * SHARE_OF_BUCKET);
 }
 
 async function inChunks<T, R>(values: T[], call: (value: T) => Promise<R>): Promise<R[]> {

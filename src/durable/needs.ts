@@ -14,7 +14,12 @@ export type Needs = { all: readonly Need[]; fault: string | null };
 /** Needs as they are stored: keys and tokens in turn, or the fault. Nothing for a node whose items all need the same. */
 export type StoredNeeds = readonly (string | number)[] | string | null;
 
-const LONGEST_KEY = 200;
+/** A key is part of an object's name. */
+export const LONGEST_KEY = 200;
+
+export function isKey(value: unknown): value is string {
+  return typeof value === "string" && value.length <= LONGEST_KEY;
+}
 
 /** Asks the node's own functions what an item needs. What they throw is the item's fault, not the run's. */
 export function storedNeeds(limits: readonly LimitUse[], item: unknown): StoredNeeds {
@@ -79,7 +84,7 @@ function dependOnItem(limits: readonly LimitUse[]): boolean {
 
 function keyOf({ name, key }: LimitUse, item: unknown): string {
   const got: unknown = key ? key(item) : "";
-  if (typeof got === "string" && got.length <= LONGEST_KEY) return got;
+  if (isKey(got)) return got;
   const what = typeof got === "string" ? `${got.length} characters` : describeType(got);
   throw new TypeError(
     `Expected the key of limit \`${name}\` to be a string of up to ${LONGEST_KEY} characters, got ${what}`,

@@ -1,5 +1,5 @@
 import type { Failure } from "../core/errors.ts";
-import type { Answer, Request } from "../core/limiter.ts";
+import { type Answer, PERMIT_LEASE_MS, type Request } from "../core/limiter.ts";
 import { Account, type Ask, type Exchange } from "./account.ts";
 import type { StepItems } from "./items.ts";
 import type { Place } from "./limiter-store.ts";
@@ -11,6 +11,8 @@ import type { PermitId, RunRow } from "./store.ts";
 export interface PermitNews {
   begun: { permits: readonly PermitId[]; atMs: number }[];
   ended: { permits: readonly PermitId[]; atMs: number; ending: PermitEnding }[];
+  /** Never given to an executor after all. */
+  unused: PermitId[];
 }
 
 export type PermitEnding = Pick<Request["ended"][number], "as" | "tokens" | "retryAfterMs">;
@@ -33,15 +35,19 @@ const RENEWAL_MS = 10_000;
 /** A limiter calls a run that waits; if nothing was heard for so long after it should have, or at all, the run asks. */
 const OVERDUE_MS = 1_000;
 const SILENCE_MS = 60_000;
+const DEAF_MS = (PERMIT_LEASE_MS * 2) / 3;
+/** For so long an item keeps a permit while it waits for another. */
+const LONGEST_KEEP_MS = 200;
 
 /**
  * The permits of one run: asks the limiters for as many as its items could use now, hands them to its items, and tells what
- * became of them. An item that needs several has all of them or none: while it waits for one, it keeps no other.
+ * became of them. An item that needs several begins with all of them or not at all, and keeps none while it waits for long.
  */
 export class Permits {
   readonly #row: RunRow;
   readonly #ports: PermitPorts;
   readonly #accounts = new Map<string, Account>();
+  #requests = 0;
   readonly #steps: ReadonlyMap<number, StepItems>;
 
   constructor(row: RunRow, steps: ReadonlyMap<number, StepItems>, ports: PermitPorts) {
@@ -69,7 +75,8 @@ export class Permits {
     if (hopeless.length > 0) this.#ports.onChange(hopeless);
   }
 
-  tell({ begun, ended }: PermitNews): void {
+  tell({ begun, ended, unused }: PermitNews): void {
+    this.#refund(unused);
     for (const { permits, atMs } of begun) {
       for (const { account, id } of permits) this.#accountAt(account).begin(id, atMs);
     }
@@ -81,7 +88,7 @@ export class Permits {
   /** The run has finished: nothing more is wanted, and what was not begun is given back. */
   finish(): void {
     for (const step of this.#steps.values()) this.#refund(step.unpermit());
-    for (const account of this.#accounts.values()) account.withdraw();
+    for (const account of this.#accounts.values()) for (const ask of account.withdraw()) this.#giveBack(ask);
   }
 
   /** A limiter tells of permits by itself. */
@@ -94,10 +101,13 @@ export class Permits {
 
   /** Renews leases, and asks again where a limiter that should have called did not. */
   renew(nowMs: number): void {
-    for (const account of this.#accounts.values()) {
+    for (const [name, account] of this.#accounts) {
       const silentMs = nowMs - account.heardMs;
       const isOverdue = account.isWaiting && nowMs > (account.retryMs ?? account.heardMs + SILENCE_MS) + OVERDUE_MS;
       if (isOverdue || (account.holds.size > 0 && silentMs > RENEWAL_MS)) account.call(0);
+      // The limiter may soon take the run for dead: nothing is begun any more on what it has granted.
+      if (silentMs > DEAF_MS) this.#revoke(account, [...account.holds]);
+      if (account.isIdle) this.#accounts.delete(name);
     }
   }
 
@@ -134,39 +144,61 @@ export class Permits {
   }
 
   #askFor(step: number, index: number, needs: readonly Need[]): void {
-    const accounts = needs.map(({ limit, key }) => this.#accountAt(objectNameOf(limit, key)));
-    const tokens = needs.map((need) => need.tokens);
+    const places = needs.map(({ limit, key, tokens }) => ({ name: objectNameOf(limit, key), tokens }));
+    // The same order for all, or two that need the same limits would each wait with what the other needs.
+    places.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const accounts = places.map(({ name }) => name);
+    const tokens = places.map((place) => place.tokens);
     this.#join({ step, index, accounts, tokens, permits: accounts.map(() => null) }, 0);
   }
 
   /** Puts an ask into the queue of its account at `at`. */
   #join(ask: Ask, at: number): void {
-    (ask.accounts[at] as Account).add(ask, ask.tokens[at] as number);
+    this.#accountAt(ask.accounts[at] as string).add(ask, ask.tokens[at] as number);
   }
 
   /** What an account's limiter has answered. */
-  #onExchange(account: Account, { granted, refused, tooLarge, surplus }: Exchange): void {
+  #onExchange(account: Account, { granted, refused, tooLarge, surplus, gone }: Exchange): void {
     for (const id of surplus) account.refund(id);
+    this.#revoke(account, gone);
     for (const [id, ask] of granted) this.#onGranted(account, id, ask);
-    for (const ask of refused) this.#onRefused(ask);
+    for (const ask of refused) this.#onRefused(account, ask);
     this.#ports.onChange(tooLarge ? [this.#onTooLarge(account, tooLarge)] : []);
   }
 
   #onGranted(account: Account, id: number, ask: Ask): void {
-    ask.permits[ask.accounts.indexOf(account)] = id;
+    ask.permits[ask.accounts.indexOf(account.name)] = id;
     const missing = ask.permits.indexOf(null);
     if (missing >= 0) this.#join(ask, missing);
     else this.#permit(ask);
   }
 
   #permit(ask: Ask): void {
-    const permits = ask.accounts.map(({ name }, at) => ({ account: name, id: ask.permits[at] as number }));
+    const permits = ask.accounts.map((account, at) => ({ account, id: ask.permits[at] as number }));
     if (!this.#steps.get(ask.step)?.permit(ask.index, permits)) this.#refund(permits);
   }
 
-  #onRefused(ask: Ask): void {
-    this.#giveBack(ask);
+  /**
+   * An item has to wait for one permit while it has others. Those that come after it in order it gives back: who has them
+   * already needs the earlier one too. Those that come before it may be kept a moment, for the missing one is often on its way.
+   */
+  #onRefused(account: Account, ask: Ask): void {
     this.#steps.get(ask.step)?.wait(ask.index);
+    const at = ask.accounts.indexOf(account.name);
+    this.#giveBack(ask, at + 1);
+    if (ask.permits.every((id) => id === null)) return;
+    const keepMs = account.retryMs === null ? LONGEST_KEEP_MS : account.retryMs - Date.now();
+    if (keepMs > LONGEST_KEEP_MS) this.#giveBack(ask);
+    else setTimeout(() => account.has(ask) && this.#giveBack(ask), LONGEST_KEEP_MS);
+  }
+
+  /** Permits were lost: items that have one and were not begun ask anew. */
+  #revoke({ name }: Account, ids: readonly number[]): void {
+    if (ids.length === 0) return;
+    const lost = new Set(ids);
+    for (const step of this.#steps.values()) {
+      this.#refund(step.unpermit((permits) => permits.some(({ account, id }) => account === name && lost.has(id))));
+    }
   }
 
   #onTooLarge(account: Account, { ask, tokens, most }: NonNullable<Exchange["tooLarge"]>): Hopeless {
@@ -177,13 +209,14 @@ export class Permits {
     return hopelessOf(ask.step, ask.index, message);
   }
 
-  /** While an item waits for one permit it keeps none of another limit. */
-  #giveBack(ask: Ask): void {
-    ask.accounts.forEach((account, at) => {
+  /** An item gives back what it has from place `from` on. */
+  #giveBack(ask: Ask, from = 0): void {
+    for (const [at, account] of ask.accounts.entries()) {
       const id = ask.permits[at];
-      if (typeof id === "number") account.refund(id);
+      if (at < from || typeof id !== "number") continue;
+      this.#accountAt(account).refund(id);
       ask.permits[at] = null;
-    });
+    }
   }
 
   #refund(permits: readonly PermitId[]): void {
@@ -196,6 +229,7 @@ export class Permits {
     const at = name.indexOf("/");
     const place = { limit: name.slice(0, at), key: name.slice(at + 1) };
     const account: Account = new Account(name, this.#row.id, this.#row.lives, {
+      nextNumber: () => ++this.#requests,
       exchange: (request) => this.#ports.exchange(place, request),
       onExchange: (exchange) => this.#onExchange(account, exchange),
     });

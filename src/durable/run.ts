@@ -224,7 +224,7 @@ export class FlowRunObject extends DurableObject {
   }
 
   #recover({ flow: { changes }, walk }: Running): void {
-    if (walk.hasLimits) this.#store.saveLives(++walk.row.lives);
+    if (walk.hasLimits && !walk.isFinished) this.#store.saveLives(++walk.row.lives);
     if (changes.length > 0) walk.apply({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
     else if (walk.state.status === "paused") walk.apply({ type: "graph-restored" });
     if (walk.state.status === "running") walk.recover();

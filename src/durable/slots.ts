@@ -131,6 +131,12 @@ export class Slots {
     this.save(slot, { given: slot.given + items.length, claimed: slot.claimed + items.length });
   }
 
+  /** What the executor was told of it has got. */
+  answered(id: number): void {
+    const slot = this.#slots.get(id);
+    if (slot) slot.isNudged = false;
+  }
+
   forgetNudges(): void {
     for (const slot of this.#slots.values()) slot.isNudged = false;
   }

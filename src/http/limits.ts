@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import { type BudgetChange, faultOf } from "../core/budget.ts";
 import type { LimitView } from "../durable/limiter.ts";
 import type { Limits } from "../durable/limits.ts";
+import { isKey, LONGEST_KEY } from "../durable/needs.ts";
 import { readJson } from "./input.ts";
 import { type BodyError, Problem } from "./problem.ts";
 
@@ -73,7 +74,8 @@ function faultsOf(body: object): BodyError[] {
 }
 
 function faultOfField(field: string, value: unknown): string | undefined {
-  if (field === "key") return typeof value === "string" ? undefined : "Expected `key` to be a string";
+  if (field === "key")
+    return isKey(value) ? undefined : `Expected \`key\` to be a string of up to ${LONGEST_KEY} characters`;
   if (BOUNDS.some((bound) => bound === field)) return faultOf(field as keyof BudgetChange, value);
   return `Expected only ${FIELDS.join(", ")}, got \`${field.slice(0, 64)}\``;
 }

@@ -1,8 +1,8 @@
+import type { LimitOptions } from "../../src/core/budget.ts";
 import {
   BatchNode,
   type ExecContext,
   Flow,
-  type LimitOptions,
   type LimitUse,
   Node,
   type NodeOptions,
@@ -13,7 +13,7 @@ import {
 } from "../../src/index.ts";
 import { stage } from "./stage.ts";
 
-/** What one call of a limited item is to do, in the order of its calls; the last one's wish holds for all that follow. */
+/** What a limited item is to do. */
 export interface LimitedTask {
   n: number;
   /** Whose budget it uses. */
@@ -23,10 +23,12 @@ export interface LimitedTask {
   /** What its `tokens` function says. */
   tokens?: unknown;
   gate?: string;
+  /** Ends when it is aborted, with an error, and not before. */
+  listens?: true;
   /** What the first calls throw, one after the other. */
   throws?: Thrown[];
-  /** What it settles, if anything. */
-  settles?: number[];
+  /** What it settles, one after the other. */
+  settles?: (number | keyof typeof SETTLED)[];
 }
 
 export type Thrown = keyof typeof THROWN;
@@ -42,24 +44,36 @@ const THROWN = {
   "later, in an hour": () => new RetryAfterError("busy", { retryAfterMs: 3_600_000, status: 503 }),
 } satisfies { [name: string]: () => Error };
 
+/** What is no number of tokens, and what JSON cannot say. */
+const SETTLED = {
+  "not a number": Number.NaN,
+  "without end": Number.POSITIVE_INFINITY,
+  text: "120" as unknown as number,
+};
+
 export interface LimitedWork {
   tasks: LimitedTask[];
   results?: (number | string)[];
   posts?: number;
 }
 
-/** So many tasks of one key, numbered from 0. */
-export function limitedTasks(count: number, more: Omit<LimitedTask, "n"> = {}): LimitedTask[] {
-  return Array.from({ length: count }, (_, n) => ({ n, ...more }));
+/** So many tasks that are alike but for their numbers. */
+export function limitedTasks(count: number, more: Omit<LimitedTask, "n"> = {}, first = 0): LimitedTask[] {
+  return Array.from({ length: count }, (_, at) => ({ n: first + at, ...more }));
 }
 
-async function work({ n, key = "", gate, throws = [], settles = [] }: LimitedTask, context: ExecContext) {
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+}
+
+async function work({ n, key = "", gate, listens, throws = [], settles = [] }: LimitedTask, context: ExecContext) {
   const name = `${key} ${n}`;
   const calls = stage().count(`start ${name}`);
   stage().say(`start ${key}`);
   stage().say(`start ${name}`);
-  for (const tokens of settles) context.settle(tokens);
+  for (const tokens of settles) context.settle(typeof tokens === "number" ? tokens : SETTLED[tokens]);
   if (gate !== undefined) await stage().pass(gate);
+  if (listens) await untilAborted(context.signal);
   stage().say(`end ${key}`);
   stage().say(`end ${name}`);
   const thrown = throws[calls];
@@ -116,30 +130,32 @@ class LimitedSingle extends Node<LimitedWork, NonIterableObject, LimitedTask, nu
   }
 }
 
-function at(name: string): LimitUse {
-  return { name, key: ({ key = "" }: LimitedTask) => key };
+function at(name: string): LimitUse<LimitedTask> {
+  return { name, key: ({ key = "" }) => key };
 }
 
-function second(name: string): LimitUse {
-  return { name, key: ({ second = "" }: LimitedTask) => second };
+function second(name: string): LimitUse<LimitedTask> {
+  return { name, key: ({ second = "" }) => second };
 }
 
-const metered: LimitUse = { ...at("metered"), tokens: ({ tokens }: LimitedTask) => tokens as number };
-const foul: LimitUse = {
-  name: "metered",
-  key: ({ key }: LimitedTask) => {
+const counted: LimitUse<LimitedTask> = { ...at("counted"), tokens: ({ tokens }) => tokens as number };
+const foul: LimitUse<LimitedTask> = {
+  name: "counted",
+  key: ({ key }) => {
     if (key === "throw") throw new Error("no tenant");
     return key as string;
   },
-  tokens: ({ tokens }: LimitedTask) => {
+  tokens: ({ tokens }) => {
     if (tokens === "throw") throw new Error("no tokenizer");
     return tokens as number;
   },
 };
 
-const batch = (limit: NodeOptions["limit"], options: NodeOptions = {}) => new Flow(new Limited({ ...options, limit }));
-const forgiving = (limit: NodeOptions["limit"], options: NodeOptions = {}) =>
-  new Flow(new Forgiving({ ...options, limit }));
+type Options = NodeOptions<LimitedTask>;
+type Limit = NonNullable<Options["limit"]>;
+
+const batch = (limit: Limit, options: Options = {}) => new Flow(new Limited({ ...options, limit }));
+const forgiving = (limit: Limit, options: Options = {}) => new Flow(new Forgiving({ ...options, limit }));
 
 /** Each test uses keys of its own, so that it finds every limit unused. */
 export const permitLimits: { [name: string]: LimitOptions } = {
@@ -147,8 +163,9 @@ export const permitLimits: { [name: string]: LimitOptions } = {
   pair: { concurrency: 2 },
   trio: { concurrency: 3 },
   wide: { concurrency: 100 },
+  plain: { concurrency: 2 },
   hourly: { requests: 3, per: "1h" },
-  metered: { tokens: 1000, per: "1h" },
+  counted: { tokens: 1000, per: "1h" },
   hasty: { concurrency: 16, giveUpAfter: "1ms" },
 };
 
@@ -158,25 +175,27 @@ export const permitFlows = {
   "on pair": () => batch(at("pair")),
   "on trio": () => batch(at("trio")),
   "on wide": () => batch(at("wide")),
-  "on wide, narrow": () => batch(at("wide"), { concurrency: 2 }),
-  "on wide, forgiving": () => forgiving(at("wide")),
-  "on hasty, forgiving": () => forgiving(at("hasty")),
+  "on wide, narrow": () => forgiving(at("wide"), { concurrency: 2 }),
+  "on wide, forgiving": () => forgiving(at("wide"), { maxRetries: 3 }),
+  "on wide, retried": () => batch(at("wide"), { maxRetries: 2 }),
   "on hasty": () => batch(at("hasty")),
+  "on hasty, forgiving": () => forgiving(at("hasty")),
   "on hourly": () => batch(at("hourly")),
   "on hourly, narrow": () => batch(at("hourly"), { concurrency: 2 }),
   "on hourly by queue": () => batch(at("hourly"), { executor: "queue" }),
   "on pair by queue": () => batch(at("pair"), { executor: "queue" }),
-  "on metered": () => batch(metered),
-  "on metered, foul": () => batch(foul),
-  "on wide, retried": () => batch(at("wide"), { maxRetries: 2 }),
+  "on counted": () => batch(counted),
+  "on counted, foul": () => batch(foul),
   "on lane and hourly": () => batch([at("lane"), second("hourly")]),
   "on hourly and lane": () => batch([second("hourly"), at("lane")]),
-  "on lane and wide": () => batch([at("lane"), second("wide")]),
-  "on nothing": () => forgiving(undefined),
+  "on nothing": () => new Flow(new Forgiving({})),
+  "on nothing, retried": () => new Flow(new Limited({ maxRetries: 2 })),
+  "on all of plain": () => batch("plain"),
   "in order on pair": () => new Flow(new LimitedInOrder({ limit: at("pair") })),
   "single on lane": () => new Flow(new LimitedSingle({ limit: at("lane") })),
   "by hand on lane": () => batch(at("lane"), { name: "AtOnce" }),
-  "by hand on pair": () => batch(at("pair"), { name: "AtOnce" }),
+  "by hand on pair": () => batch(at("pair"), { name: "AtOnce", maxRetries: 3 }),
+  "by hand on pair, narrow": () => batch(at("pair"), { name: "AtOnce", concurrency: 2 }),
   "by hand on trio": () => batch(at("trio"), { name: "AtOnce" }),
   "by hand on lane and wide": () => batch([at("lane"), second("wide")], { name: "AtOnce" }),
 };
