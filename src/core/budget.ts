@@ -57,13 +57,15 @@ const NAME = /^[\w.-]{1,64}$/;
  */
 export function budgetOf(name: string, options: LimitOptions): Budget {
   if (!NAME.test(name)) {
-    throw new RangeError(`Expected a limit's name to be up to 64 letters, digits, dots or dashes, got \`${name}\``);
+    throw new RangeError(
+      `Expected a limit's name to be up to 64 letters, digits, dots, dashes or underscores, got \`${name}\``,
+    );
   }
   const owner = `limit \`${name}\``;
   checkKnown(owner, options);
   for (const key of ["requests", "tokens", "concurrency", "burst"] as const) checkCount(owner, key, options[key]);
   const algorithm = checkAlgorithm(owner, options);
-  const periodMs = durationMs(owner, "per", options.per ?? "1m");
+  const periodMs = durationMs(owner, "per", options.per === undefined ? "1m" : options.per);
   return {
     requests: options.requests ?? null,
     tokens: options.tokens ?? null,
@@ -72,7 +74,7 @@ export function budgetOf(name: string, options: LimitOptions): Budget {
     algorithm,
     burst: options.burst ?? null,
     transitMs: checkTransit(owner, options.transitMs) ?? null,
-    giveUpAfterMs: durationMs(owner, "giveUpAfter", options.giveUpAfter ?? "1h"),
+    giveUpAfterMs: durationMs(owner, "giveUpAfter", options.giveUpAfter === undefined ? "1h" : options.giveUpAfter),
   };
 }
 

@@ -119,7 +119,17 @@ export class Limiter {
     return { answer, others };
   }
 
-  /** Time has passed, or the limit was changed. Returns what runs are to be told. */
+  /** The limit was changed. Returns what runs are to be told; those too whose next call now wants more than it ever has. */
+  change(budget: Budget, wallMs: number): Map<string, Answer> {
+    this.budget = budget;
+    const answers = this.beat(wallMs);
+    for (const holder of this.holders.values()) {
+      if (isStuck(holder, budget)) answers.set(holder.run, this.#answerTo(holder));
+    }
+    return answers;
+  }
+
+  /** Time has passed. Returns what runs are to be told. */
   beat(wallMs: number): Map<string, Answer> {
     this.#moveTo(wallMs);
     for (const holder of this.holders.values()) {
@@ -179,7 +189,7 @@ export class Limiter {
       holder.turn = ++this.#turn;
     }
     for (const [holder, count] of given) this.#grant(holder, count);
-    return this.#answers(given);
+    return new Map(Array.from(given.keys(), (holder) => [holder.run, this.#answerTo(holder)]));
   }
 
   /** Whose calls are next, in turn. */
@@ -192,11 +202,6 @@ export class Limiter {
       ahead = ahead.filter(({ wants: { length } }) => length > turn + 1);
     }
     return order;
-  }
-
-  #answers(given: Map<Holder, number>): Map<string, Answer> {
-    const told = [...this.holders.values()].filter((holder) => given.has(holder) || isStuck(holder, this.budget));
-    return new Map(told.map((holder) => [holder.run, this.#answerTo(holder)]));
   }
 
   #answerTo(holder: Holder, known = holder.heard): Answer {

@@ -102,12 +102,18 @@ function checkLimits(owner: string, limit: NodeOptions["limit"]): void {
 }
 
 function checkUse(owner: string, use: unknown): void {
-  const { name, key, tokens, ...others } = (typeof use === "object" && use !== null ? use : {}) as Partial<LimitUse>;
-  const [unknown] = Object.keys(others);
-  const isFunction = (value: unknown) => value === undefined || typeof value === "function";
-  if (typeof name === "string" && name !== "" && isFunction(key) && isFunction(tokens) && unknown === undefined) return;
-  const got = unknown === undefined ? describeType(use) : `\`${unknown}\``;
+  const fields = (typeof use === "object" && use !== null ? use : {}) as { [field: string]: unknown };
+  const wrong = Object.keys({ name: undefined, ...fields }).find((field) => !USE_CHECKS[field]?.(fields[field]));
+  if (wrong === undefined) return;
+  const got = Object.hasOwn(fields, wrong) ? `\`${wrong}\`: ${describeType(fields[wrong])}` : describeType(use);
   throw new TypeError(
     `Expected \`limit\` of ${owner} to be a limit's name, or \`{ name, key: (item) => …, tokens: (item) => … }\`, got ${got}`,
   );
 }
+
+const isFunction = (value: unknown) => value === undefined || typeof value === "function";
+const USE_CHECKS: { readonly [field: string]: (value: unknown) => boolean } = {
+  name: (value) => typeof value === "string" && value !== "",
+  key: isFunction,
+  tokens: isFunction,
+};

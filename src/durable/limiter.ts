@@ -123,8 +123,8 @@ export class RateLimiterObject extends DurableObject {
     this.#version = change.version;
     this.#commit((limiter, nowMs) => {
       this.#store.saveChange(change);
-      limiter.budget = { ...(this.#limits.get(place.limit) as Budget), ...change.bounds };
-      return { answer: undefined, others: limiter.beat(nowMs) };
+      const budget = { ...(this.#limits.get(place.limit) as Budget), ...change.bounds };
+      return { answer: undefined, others: limiter.change(budget, nowMs) };
     });
   }
 

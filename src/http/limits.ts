@@ -3,6 +3,7 @@ import { type BudgetChange, faultOf } from "../core/budget.ts";
 import type { LimitView } from "../durable/limiter.ts";
 import type { Limits } from "../durable/limits.ts";
 import { isKey, LONGEST_KEY } from "../durable/needs.ts";
+import { callObject } from "./call.ts";
 import { readJson } from "./input.ts";
 import { type BodyError, Problem } from "./problem.ts";
 
@@ -27,24 +28,30 @@ export class LimitRoutes {
   }
 
   async list(context: Context): Promise<Response> {
-    const limits = await Promise.all(this.#limits.names.map((name) => this.#limitOf(name).describe(name)));
+    const limits = await Promise.all(
+      this.#limits.names.map((name) => this.#call(name, (limit) => limit.describe(name))),
+    );
     return context.json({ limits });
   }
 
   async show(context: Context): Promise<Response> {
     const name = this.#name(context);
-    return context.json(await this.#limitOf(name).describe(name));
+    return context.json(await this.#call(name, (limit) => limit.describe(name)));
   }
 
   async change(context: Context): Promise<Response> {
     const name = this.#name(context);
     const { key, ...change } = checkChange(await readJson(context));
-    return context.json(await this.#limitOf(name).change(name, key ?? null, change));
+    return context.json(await this.#call(name, (limit) => limit.change(name, key ?? null, change)));
   }
 
   async reset(context: Context): Promise<Response> {
     const name = this.#name(context);
-    return context.json(await this.#limitOf(name).reset(name));
+    return context.json(await this.#call(name, (limit) => limit.reset(name)));
+  }
+
+  #call(name: string, call: (limit: LimitPort) => Promise<LimitView>): Promise<LimitView> {
+    return callObject(() => this.#limitOf(name), call);
   }
 
   #name(context: Context): string {

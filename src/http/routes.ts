@@ -1,18 +1,17 @@
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import { sleep } from "../core/attempt.ts";
 import type { Registry } from "../durable/registry.ts";
 import type { FlowRunObject } from "../durable/run.ts";
 import type { ItemView, ResultPage, RunView } from "../durable/view.ts";
 import { VERSION } from "../version.ts";
 import { bearer } from "./auth.ts";
+import { callObject } from "./call.ts";
 import { digest, isRunId, keyedRunId, newRunId } from "./ids.ts";
 import { readIdempotencyKey, readInput, readItemQuery, readWaitMs, writeCursor } from "./input.ts";
 import type { LimitRoutes } from "./limits.ts";
 import { Problem, problemResponse } from "./problem.ts";
 
 const LARGEST_BODY = 10 * 1024 * 1024;
-const TRIES = 4;
 
 type RunStub = DurableObjectStub<FlowRunObject>;
 
@@ -75,23 +74,9 @@ class Runs {
     return found;
   }
 
-  /** Calls the run's object, again on a new stub where it was lost: every call to a run is safe to repeat. */
-  async call<T>(id: string, call: (run: RunStub, tries: number) => Promise<T>): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await call(this.#runOf(id), tries);
-      } catch (error) {
-        if (tries === TRIES || isFinal(error)) throw error;
-        await sleep(50 * 2 ** tries);
-      }
-    }
+  call<T>(id: string, call: (run: RunStub, tries: number) => Promise<T>): Promise<T> {
+    return callObject(() => this.#runOf(id), call);
   }
-}
-
-/** The platform asks not to repeat calls to an overloaded object; what our own code threw it would throw again. */
-function isFinal(error: unknown): boolean {
-  const { overloaded, remote } = error as { overloaded?: boolean; remote?: boolean };
-  return overloaded === true || (remote === true && !(error as { durableObjectReset?: boolean }).durableObjectReset);
 }
 
 /** A cancel that is repeated because its answer was lost finds the run canceled: that was it. */

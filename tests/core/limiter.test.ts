@@ -437,8 +437,9 @@ describe("runs that wait", () => {
     });
     expect(told?.answer).toMatchObject({ last: 1, mostTokens: 10 });
     desk.say("b", { wants: [[9, 1]] });
-    desk.limiter.budget = { ...desk.limiter.budget, tokens: 8 };
-    expect(desk.beat(0).get("b")).toMatchObject({ last: 0, mostTokens: 8 });
+    const smaller = { ...desk.limiter.budget, tokens: 8 };
+    expect(desk.limiter.change(smaller, desk.nowMs).get("b")).toMatchObject({ last: 0, mostTokens: 8 });
+    expect(desk.beat(0).size).toBe(0);
   });
 
   it("are told when they may go on if only time passes, and are called then", () => {

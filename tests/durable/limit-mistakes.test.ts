@@ -80,7 +80,7 @@ describe("a Worker does not start with a limit", () => {
 
   it.each(["", "a/b", "a b", "ä", "x".repeat(65)])("of the name `%s`", (name) => {
     expect(() => startWith({ requests: 5 }, name)).toThrow(
-      `Expected a limit's name to be up to 64 letters, digits, dots or dashes, got \`${name}\``,
+      `Expected a limit's name to be up to 64 letters, digits, dots, dashes or underscores, got \`${name}\``,
     );
   });
 
