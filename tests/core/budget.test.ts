@@ -150,7 +150,9 @@ describe("the name of a limit", () => {
 
   it.each(["", "x".repeat(65), "open ai", "a/b", "a\n", "ü"])("may not be %o", (name) => {
     expect(() => budgetOf(name, {})).toThrow(
-      new RangeError(`Expected a limit's name to be up to 64 letters, digits, dots, dashes or underscores, got \`${name}\``),
+      new RangeError(
+        `Expected a limit's name to be up to 64 letters, digits, dots, dashes or underscores, got \`${name}\``,
+      ),
     );
   });
 });
