@@ -24,11 +24,15 @@ export function isKey(value: unknown): value is string {
 /** Asks the node's own functions what an item needs. What they throw is the item's fault, not the run's. */
 export function storedNeeds(limits: readonly LimitUse[], item: unknown): StoredNeeds {
   if (!dependOnItem(limits)) return null;
-  try {
-    return limits.flatMap((use) => [keyOf(use, item), tokensOf(use, item)]);
-  } catch (error) {
-    return String(error);
+  const needs: (string | number)[] = [];
+  for (const use of limits) {
+    try {
+      needs.push(keyOf(use, item), tokensOf(use, item));
+    } catch (error) {
+      return `What the item needs of limit \`${use.name}\` could not be told: ${String(error)}`;
+    }
   }
+  return needs;
 }
 
 /** Where the needs of a step's items are read from. */

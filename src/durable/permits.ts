@@ -168,9 +168,15 @@ export class Permits {
 
   #onGranted(account: Account, id: number, ask: Ask): void {
     ask.permits[ask.accounts.indexOf(account.name)] = id;
+    // One that it has may have been lost since.
+    ask.permits = ask.permits.map((held, at) => (this.#has(ask.accounts[at] as string, held) ? held : null));
     const missing = ask.permits.indexOf(null);
     if (missing >= 0) this.#join(ask, missing);
     else this.#permit(ask);
+  }
+
+  #has(account: string, id: number | null): boolean {
+    return id !== null && this.#accountAt(account).holds.has(id);
   }
 
   #permit(ask: Ask): void {
