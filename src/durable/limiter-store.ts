@@ -1,5 +1,6 @@
 import { type Count, UNUSED, type Usage } from "../core/bucket.ts";
 import { type Holder, type Limiter, pack, unpack } from "../core/limiter.ts";
+import { commit } from "./commit.ts";
 import type { Change } from "./limit-keys.ts";
 import { LIMITER_SCHEMA } from "./limiter-schema.ts";
 
@@ -23,14 +24,8 @@ export class LimiterStore {
     this.#onFailure = onFailure;
   }
 
-  /** One transaction. When it fails memory may say more than the rows do: `onFailure` must start the object anew. */
   commit<T>(write: () => T): T {
-    try {
-      return this.#storage.transactionSync(write);
-    } catch (error) {
-      this.#onFailure(error);
-      throw error;
-    }
+    return commit(this.#storage, this.#onFailure, write);
   }
 
   exists(): boolean {

@@ -1,5 +1,6 @@
 import type { GraphShape } from "../core/graph.ts";
 import type { RunState, Step } from "../core/run.ts";
+import { commit } from "./commit.ts";
 import { ItemStore } from "./item-store.ts";
 import { SCHEMA } from "./schema.ts";
 import { LongText } from "./text.ts";
@@ -72,17 +73,8 @@ export class Store {
     this.items = new ItemStore(storage.sql, this.longText);
   }
 
-  /**
-   * One transaction: all of it is stored, or, when `write` throws, nothing. Then memory may say more than the rows do, so
-   * `onFailure` must see to it that the object starts anew from them.
-   */
   commit<T>(write: () => T): T {
-    try {
-      return this.#storage.transactionSync(write);
-    } catch (error) {
-      this.#onFailure(error);
-      throw error;
-    }
+    return commit(this.#storage, this.#onFailure, write);
   }
 
   exists(): boolean {
