@@ -16,8 +16,9 @@ export interface LimitOptions {
   /** Requests that a token bucket holds when it is full. Default: `requests`. */
   burst?: number;
   /**
-   * Milliseconds within which a call that has begun reaches the vendor. Calls that take longer than this occupy the window for
-   * so much longer than the period. Default: one second, but no more than a sixteenth of the period.
+   * Milliseconds within which a call that has begun reaches the vendor. It occupies the window from its end, or from so long
+   * after it began, whichever is earlier: a call that is longer on its way may share a window with later ones. Default: one
+   * second, but no more than a twelfth of the period.
    */
   transitMs?: number;
   /** After refusals for so long without one success a refusal spends an attempt. Written as `per` is. Default `"1h"`. */
@@ -47,7 +48,7 @@ const UNIT_MS: { readonly [unit: string]: number } = { ms: 1, s: 1000, m: 60_000
 const LONGEST_MS = 31 * 86_400_000;
 const LONGEST_TRANSIT_MS = 1000;
 /** The share of the period that a call's way to the vendor may take by default. */
-const TRANSIT_SHARE = 1 / 16;
+const TRANSIT_SHARE = 1 / 12;
 const NAME = /^[\w.-]{1,64}$/;
 
 /**

@@ -24,7 +24,7 @@ const LONGEST_BACKOFF_MS = 2_000;
 /** Run and executor should never differ on whether there is work here; if they do, they ask no faster than this. */
 const IDLE_MS = 100;
 /** A call with a permit that has been in exec for so long is reported: its limit need not wait for its end to count it. */
-const BEGUN_MS = 300;
+const BEGUN_MS = 600;
 /** No call begins on a permit that was given longer ago: by then its run may have taken it for lost. */
 const FRESH_MS = GRACE_MS - RENEWAL_MS / 4;
 
