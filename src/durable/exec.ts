@@ -20,16 +20,7 @@ export function execItem(
   attempt: Attempt,
   isStopped: () => boolean,
 ): MaybePromise<Outcome> {
-  return drive(withTokens(call(view, claimed, attempt, isStopped), attempt));
-}
-
-/** Adds what exec has said that it used. */
-function* withTokens(
-  outcome: Generator<unknown, Outcome, unknown>,
-  attempt: Attempt,
-): Generator<unknown, Outcome, unknown> {
-  const ended = yield* outcome;
-  return attempt.usedTokens === null ? ended : { ...ended, tokens: attempt.usedTokens };
+  return drive(call(view, claimed, attempt, isStopped));
 }
 
 function* call(

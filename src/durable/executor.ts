@@ -61,13 +61,23 @@ export async function pull(slice: Slice): Promise<Ending> {
   }
 }
 
-/** A call under way. */
-interface Call {
-  claimed: ClaimedItem;
-  attempt: Attempt;
-  startedMs: number;
-  /** Whether the run knows that it has begun; nothing to tell where there is no permit. */
+/** An attempt under way. */
+class Call extends Attempt {
+  readonly claimed: ClaimedItem;
+  /** When it began; of interest where it has a permit. */
+  readonly beganMs: number;
+  /** Whether the run knows that it has begun, or need not. */
   isTold: boolean;
+  /** It was given up for a silent run: no outcome but its success counts. */
+  isAbandoned = false;
+
+  constructor(run: string, claimed: ClaimedItem, beganMs: number) {
+    const { step, index, attempts, refusalCosts } = claimed;
+    super(`${run}/${step}/${index}/${attempts + 1}`, attempts + 1);
+    this.claimed = claimed;
+    this.beganMs = beganMs;
+    this.isTold = refusalCosts === undefined;
+  }
 }
 
 interface StepNode {
@@ -141,42 +151,38 @@ class Puller {
   #stop(): void {
     this.#isStopped = true;
     const reason = abortError("The run ended, or gave this item to another executor");
-    for (const { attempt } of this.#inExec.values()) attempt.abort(reason);
+    for (const call of this.#inExec.values()) call.abort(reason);
   }
 
   #execute(claimed: ClaimedItem): void {
-    const { step, index, attempts } = claimed;
-    const nowMs = Date.now();
     const isLimited = claimed.refusalCosts !== undefined;
+    const nowMs = isLimited ? Date.now() : 0;
     if (isLimited && nowMs - this.#askedMs > FRESH_MS) {
       this.#finished.push(notBegun(claimed, "Its permit came too late to be used"));
       return;
     }
-    const view = (this.#nodes.get(step) as StepNode).viewAt(attempts);
-    const attempt = new Attempt(`${this.#slice.order.run}/${step}/${index}/${attempts + 1}`, attempts + 1);
-    const call = { claimed, attempt, startedMs: nowMs, isTold: !isLimited };
+    const view = (this.#nodes.get(claimed.step) as StepNode).viewAt(claimed.attempts);
+    const call = new Call(this.#slice.order.run, claimed, nowMs);
     this.#inExec.set(keyOf(claimed), call);
-    const outcome = execItem(view, claimed, attempt, this.#isStoppedNow);
+    const outcome = execItem(view, claimed, call, this.#isStoppedNow);
     if (isThenable(outcome)) void outcome.then((late) => this.#end(call, late));
     else this.#end(call, outcome);
   }
 
   #end(call: Call, outcome: Outcome): void {
-    const key = keyOf(call.claimed);
-    const isOurs = this.#inExec.get(key) === call;
-    if (isOurs) this.#inExec.delete(key);
-    // What was given up for a silent run has no outcome but its success.
-    if (outcome.ok || (isOurs && !this.#isStopped)) this.#finished.push(outcome);
+    if (!call.isAbandoned) this.#inExec.delete(keyOf(call.claimed));
+    if (outcome.ok || !(call.isAbandoned || this.#isStopped)) this.#finished.push(withTokens(outcome, call));
     this.#announce();
   }
 
   /** The run was not heard for a whole lease: it has taken the permits of these calls for lost, so they must not go on. */
   #abandonPermitted(): void {
-    for (const [key, { claimed, attempt }] of this.#inExec) {
-      if (claimed.refusalCosts === undefined) continue;
+    for (const [key, call] of this.#inExec) {
+      if (call.claimed.refusalCosts === undefined) continue;
       this.#inExec.delete(key);
-      attempt.abort(abortError("The run could not be reached, and the permit's lease has ended"));
-      this.#finished.push(notBegun(claimed, "Its executor lost its run"));
+      call.isAbandoned = true;
+      call.abort(abortError("The run could not be reached, and the permit's lease has ended"));
+      this.#finished.push(notBegun(call.claimed, "Its executor lost its run"));
     }
   }
 
@@ -204,8 +210,8 @@ class Puller {
   #quietMs(): number {
     let quietMs = RENEWAL_MS;
     const nowMs = Date.now();
-    for (const { isTold, startedMs } of this.#inExec.values()) {
-      if (!isTold) quietMs = Math.min(quietMs, Math.max(0, startedMs + BEGUN_MS - nowMs));
+    for (const { isTold, beganMs } of this.#inExec.values()) {
+      if (!isTold) quietMs = Math.min(quietMs, Math.max(0, beganMs + BEGUN_MS - nowMs));
     }
     return quietMs;
   }
@@ -215,10 +221,10 @@ class Puller {
     const begun: Report["begun"] = [];
     const nowMs = Date.now();
     for (const call of this.#inExec.values()) {
-      if (call.isTold || call.startedMs + BEGUN_MS > nowMs) continue;
+      if (call.isTold || call.beganMs + BEGUN_MS > nowMs) continue;
       call.isTold = true;
       const { step, index } = call.claimed;
-      begun.push({ step, index, ageMs: nowMs - call.startedMs });
+      begun.push({ step, index, ageMs: nowMs - call.beganMs });
     }
     return begun;
   }
@@ -300,4 +306,9 @@ function abortError(message: string): Error {
   const error = new Error(message);
   error.name = "AbortError";
   return error;
+}
+
+/** Adds what exec has said that it used. */
+function withTokens(outcome: Outcome, { usedTokens }: Attempt): Outcome {
+  return usedTokens === null ? outcome : { ...outcome, tokens: usedTokens };
 }

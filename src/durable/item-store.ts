@@ -31,7 +31,7 @@ export class ItemStore {
   addPage(step: number, first: number, items: string[], needs: StoredNeeds[]): void {
     const body = JSON.stringify(items);
     const stored = body.length > ROW_LIMIT ? this.#putLong(`page/${step}/${first}`, body) : body;
-    const said = needs.some((need) => need !== null) ? JSON.stringify(needs) : null;
+    const said = needs.length > 0 ? JSON.stringify(needs) : null;
     this.#sql.exec("insert into page (step, first, body, needs) values (?, ?, ?, ?)", step, first, stored, said);
   }
 

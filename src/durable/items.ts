@@ -65,6 +65,8 @@ export class StepItems {
   readonly step: number;
   readonly plan: Plan;
   readonly total: number;
+  /** Whether its items need permits. */
+  readonly isLimited: boolean;
   succeeded = 0;
   failed = 0;
   held = 0;
@@ -84,6 +86,7 @@ export class StepItems {
     this.step = row.id;
     this.total = row.total;
     this.plan = plan;
+    this.isLimited = plan.limits.length > 0;
     this.#needs = new StepNeeds(store.items, row.id, plan.limits);
     this.#lines = new Lines(row.total, plan.isSequential ? null : this.#needs.lineKeys());
   }
@@ -102,10 +105,6 @@ export class StepItems {
     const { total, succeeded, failed, held: running } = this;
     const deferred = this.deferred + this.#lines.asked.size;
     return { total, pending: total - succeeded - failed - running - deferred, running, deferred, succeeded, failed };
-  }
-
-  get isLimited(): boolean {
-    return this.plan.limits.length > 0;
   }
 
   get isSettled(): boolean {
@@ -322,7 +321,8 @@ export class StepItems {
 
   #claim(slot: number, index: number, nowMs: number): HeldItem {
     const { attempts } = this.history(index);
-    const item = { slot, step: this.step, index, attempts, claimedMs: nowMs, permits: this.permitsOf(index) };
+    const permits = this.isLimited ? this.permitsOf(index) : NO_PERMITS;
+    const item = { slot, step: this.step, index, attempts, claimedMs: nowMs, permits };
     this.#hold(item);
     return item;
   }
@@ -343,9 +343,13 @@ export class StepItems {
 
   #remove(index: number): void {
     const standing = this.#open.get(index)?.standing;
+    if (standing === undefined) {
+      this.#lines.leave(index);
+      return;
+    }
     if (standing === "held") this.held--;
     if (standing === "deferred") this.deferred--;
-    if (standing === undefined || standing === "ready") this.#lines.leave(index);
+    if (standing === "ready") this.#lines.leave(index);
     if (standing === "suspect") this.#suspects.delete(index);
     if (standing === "permitted") this.#unpermit(index);
     if (standing === "asked") this.#lines.unask(index);

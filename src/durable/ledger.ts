@@ -152,11 +152,11 @@ export class Ledger {
       const step = this.steps.get(outcome.step);
       const held = step?.heldItem(outcome.index) ?? null;
       const isHolder = isCurrent && held?.slot === id && held.attempts === outcome.attempts;
-      const unused = step?.permitsOf(outcome.index) ?? [];
+      const unused = step?.isLimited ? step.permitsOf(outcome.index) : [];
       const row = isHolder || outcome.ok ? step?.settle(outcome, nowMs, random()) : undefined;
       if (!row) continue;
       // It had been given a permit to be executed once more.
-      this.#news.unused.push(...unused);
+      if (unused.length > 0) this.#news.unused.push(...unused);
       rows.push(row);
       if (outcome.fields !== undefined) fields.push({ step: outcome.step, fields: outcome.fields });
       // An item that has an outcome is held by nobody any more, whoever brought it.
@@ -251,8 +251,9 @@ export class Ledger {
   }
 
   #endPermits(item: HeldItem, nowMs: number, ending: PermitEnding): void {
+    if (item.permits.length === 0) return;
     this.#silent.delete(item);
-    if (item.permits.length > 0) this.#news.ended.push({ permits: item.permits, atMs: nowMs, ending });
+    this.#news.ended.push({ permits: item.permits, atMs: nowMs, ending });
   }
 
   #settled(rows: ItemRow[]): Settled {

@@ -60,10 +60,12 @@ export class Lines {
 
   /** The next item of those lines that need not wait. */
   take(): number | undefined {
-    for (const line of this.#first) {
-      const index = this.#takeFrom(line);
-      this.#sort(line);
-      if (index !== undefined) return index;
+    if (this.#first.size > 0) {
+      for (const line of this.#first) {
+        const index = this.#takeFrom(line);
+        this.#sort(line);
+        if (index !== undefined) return index;
+      }
     }
     return this.#takeInOrder();
   }
@@ -91,7 +93,7 @@ export class Lines {
   /** An item begins, or ends, other than by being taken. */
   leave(index: number): void {
     const line = this.#of(index);
-    if (line.ready.delete(index)) this.size--;
+    if (line.ready.size > 0 && line.ready.delete(index)) this.size--;
     if (this.#begun[index] === 1) return;
     this.#begin(line, index);
   }

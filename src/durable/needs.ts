@@ -11,8 +11,8 @@ export interface Need {
 /** What an item needs of each of its node's limits, in their order, or why that cannot be said. */
 export type Needs = { all: readonly Need[]; fault: string | null };
 
-/** Needs as they are stored: keys and tokens in turn, or the fault. Nothing for a node whose items all need the same. */
-export type StoredNeeds = readonly (string | number)[] | string | null;
+/** Needs as they are stored, for a node whose items differ in them: keys and tokens in turn, or the fault. */
+export type StoredNeeds = readonly (string | number)[] | string;
 
 /** A key is part of an object's name. */
 export const LONGEST_KEY = 200;
@@ -23,7 +23,6 @@ export function isKey(value: unknown): value is string {
 
 /** Asks the node's own functions what an item needs. What they throw is the item's fault, not the run's. */
 export function storedNeeds(limits: readonly LimitUse[], item: unknown): StoredNeeds {
-  if (!dependOnItem(limits)) return null;
   const needs: (string | number)[] = [];
   for (const use of limits) {
     try {
@@ -74,7 +73,7 @@ export class StepNeeds {
     );
   }
 
-  #stored(index: number): StoredNeeds {
+  #stored(index: number): StoredNeeds | null {
     const { first, needs } = this.#page;
     if (index < first || index >= first + needs.length) this.#page = this.#pages.needs(this.#step, index);
     return this.#page.needs[index - this.#page.first] ?? null;
@@ -82,7 +81,7 @@ export class StepNeeds {
 }
 
 /** Whether items of a node differ in what they need. */
-function dependOnItem(limits: readonly LimitUse[]): boolean {
+export function dependOnItem(limits: readonly LimitUse[]): boolean {
   return limits.some(({ key, tokens }) => key !== undefined || tokens !== undefined);
 }
 

@@ -3,7 +3,7 @@ import { encode } from "../core/codec.ts";
 import { isAsyncIterable, isIterable, notIterable } from "../core/items.ts";
 import type { BaseNode } from "../core/node.ts";
 import type { LimitUse } from "../core/options.ts";
-import { type StoredNeeds, storedNeeds } from "./needs.ts";
+import { dependOnItem, type StoredNeeds, storedNeeds } from "./needs.ts";
 import type { Store } from "./store.ts";
 import { checkLength } from "./text.ts";
 
@@ -20,6 +20,7 @@ export class Pager {
   readonly #node: BaseNode;
   readonly #id: string;
   readonly #limits: readonly LimitUse[];
+  readonly #areNeedsStored: boolean;
   readonly #isOver: () => boolean;
   #page: string[] = [];
   #needs: StoredNeeds[] = [];
@@ -39,6 +40,7 @@ export class Pager {
     this.#node = node;
     this.#id = id;
     this.#limits = limits;
+    this.#areNeedsStored = dependOnItem(limits);
     this.#isOver = isOver;
   }
 
@@ -55,7 +57,7 @@ export class Pager {
     const what = `item ${this.#total} of ${this.#id}`;
     const text = checkLength(encode(item, what), what);
     this.#page.push(text);
-    this.#needs.push(storedNeeds(this.#limits, item));
+    if (this.#areNeedsStored) this.#needs.push(storedNeeds(this.#limits, item));
     this.#text += text.length;
     this.#total++;
     if (this.#page.length >= PAGE_ITEMS || this.#text >= PAGE_TEXT) this.#turn();

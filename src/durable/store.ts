@@ -228,21 +228,18 @@ function runOf({ step, index, attempts, claimedMs, permits }: HeldItem): HeldRun
   return [step, index, 1, attempts, claimedMs, ...permits.map(({ account, id }) => [account, id] as [string, number])];
 }
 
-function isNext(run: HeldRun, { step, index, attempts, claimedMs, permits }: HeldItem): boolean {
-  const [atStep, first, count, atAttempts, atMs] = run;
-  return (
-    atStep === step &&
-    first + count === index &&
-    atAttempts === attempts &&
-    atMs === claimedMs &&
-    permits.every(({ account, id }, at) =>
-      isSamePermit(run[5 + at] as [string, number] | undefined, account, id - count),
-    )
-  );
+function isNext(run: HeldRun, item: HeldItem): boolean {
+  const isSame = run[0] === item.step && run[3] === item.attempts && run[4] === item.claimedMs;
+  return isSame && run[1] + run[2] === item.index && haveNext(run, item.permits);
 }
 
-function isSamePermit(permit: [string, number] | undefined, account: string, id: number): boolean {
-  return permit?.[0] === account && permit[1] === id;
+/** Whether an item's permits follow those that the last of the run has. */
+function haveNext(run: HeldRun, permits: readonly PermitId[]): boolean {
+  if (permits.length === 0) return true;
+  return permits.every(({ account, id }, at) => {
+    const [name, first] = (run[5 + at] as [string, number] | undefined) ?? [];
+    return name === account && first === id - run[2];
+  });
 }
 
 function readHeld(slot: number, text: string): Set<HeldItem> {

@@ -83,6 +83,8 @@ function writeOutcome(outcome: Outcome): OutcomeTuple {
 }
 
 function readOutcome([step, index, attempts, result, rest]: OutcomeTuple): Outcome {
-  const item = { step, index, attempts, ...rest };
-  return typeof result === "string" ? { ...item, ok: true, body: result } : { ...item, ok: false, failure: result };
+  const item = { step, index, attempts };
+  const outcome: Outcome =
+    typeof result === "string" ? { ...item, ok: true, body: result } : { ...item, ok: false, failure: result };
+  return rest === undefined ? outcome : Object.assign(outcome, rest);
 }

@@ -128,12 +128,7 @@ describe("items and results", () => {
     ]);
     const back = await withStore((store) => {
       store.items.save(texts.map((body, index) => row(index, body)));
-      store.items.addPage(
-        1,
-        0,
-        texts,
-        texts.map(() => null),
-      );
+      store.items.addPage(1, 0, texts, []);
       const page = store.items.page(1, texts.length - 1);
       const rows = Array.from(store.items.from(1, 0, null), ({ body }) => body);
       return [[...store.items.results(1)], rows, page.items, [...store.items.paged(1)]];
