@@ -197,6 +197,7 @@ export class FlowRunObject extends DurableObject {
   }
 
   #load(): void {
+    this.#store.commit(() => this.#store.migrate());
     this.#started = this.#open();
     const { walk, permits } = this.#started;
     this.#store.commit(() => this.#recover(this.#running));

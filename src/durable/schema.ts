@@ -1,3 +1,9 @@
+/** What was added to the tables of runs since the first version: runs that were started before go on after a deploy. */
+export const ADDED = `
+alter table run add column lives integer not null default 1;
+alter table page add column needs text;
+`;
+
 /**
  * The tables of one run. They are created by its start, so that asking for a run that does not exist writes nothing.
  *

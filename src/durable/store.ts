@@ -2,7 +2,7 @@ import type { GraphShape } from "../core/graph.ts";
 import type { RunState, Step } from "../core/run.ts";
 import { commit } from "./commit.ts";
 import { ItemStore } from "./item-store.ts";
-import { SCHEMA } from "./schema.ts";
+import { ADDED, SCHEMA } from "./schema.ts";
 import { LongText } from "./text.ts";
 
 export interface RunRow {
@@ -79,6 +79,12 @@ export class Store {
 
   exists(): boolean {
     return this.#sql.exec("select 1 from sqlite_master where type = 'table' and name = 'run'").toArray().length > 0;
+  }
+
+  /** Brings the tables of a run that an earlier version of this code started up to date. */
+  migrate(): void {
+    const sql = "select 1 from pragma_table_info('run') where name = 'lives'";
+    if (this.#sql.exec(sql).toArray().length === 0) this.#sql.exec(ADDED);
   }
 
   create(run: RunRow): void {

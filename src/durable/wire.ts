@@ -54,8 +54,14 @@ export function writeReply(reply: Reply): WireReply {
   return { ...reply, items: reply.items.map(writeItem) };
 }
 
+/** An executor that was called before a deploy may still speak as it did then. */
 export function readReport(report: WireReport): Report {
-  return { ...report, outcomes: report.outcomes.map(readOutcome) };
+  return {
+    ...report,
+    begun: report.begun ?? [],
+    isIdle: report.isIdle ?? false,
+    outcomes: report.outcomes.map(readOutcome),
+  };
 }
 
 function writeItem({ step, index, attempts, isLast, item, refusalCosts }: ClaimedItem): ItemTuple {

@@ -40,6 +40,16 @@ async function atWork(): Promise<string> {
   return id;
 }
 
+describe("a run that was started by the first version of this code", () => {
+  it("goes on after a deploy, and repeats nothing", async () => {
+    const id = await atWork();
+    await inRun(id, ({ sql }) => sql.exec("alter table run drop column lives; alter table page drop column needs"));
+    await crash(runOf(id));
+    stage.open("go");
+    expect(await finished(id)).toMatchObject({ status: "completed", executions: 4 });
+  });
+});
+
 describe("a run whose flow was changed meanwhile", () => {
   it.each([
     ["longer", "node `More` was added; edge `Single -default->` was added"],

@@ -15,7 +15,7 @@ import {
 export const LIMITS = {
   fast: { requests: 50, per: "1s", concurrency: 20, transitMs: 250 },
   long: { requests: 100, per: "4s", concurrency: 20 },
-  slow: { requests: 50, per: "1s", concurrency: 200, transitMs: 120 },
+  slow: { requests: 50, per: "1s", concurrency: 200, transitMs: 100 },
   tokens: { tokens: 10_000, per: "1s", concurrency: 20 },
   keyed: { requests: 50, per: "1s", concurrency: 20, transitMs: 250 },
   cool: { requests: 1_000, per: "1s", concurrency: 10 },
