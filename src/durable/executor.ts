@@ -163,14 +163,21 @@ class Puller {
     }
     const view = (this.#nodes.get(claimed.step) as StepNode).viewAt(claimed.attempts);
     const call = new Call(this.#slice.order.run, claimed, nowMs);
-    this.#inExec.set(keyOf(claimed), call);
     const outcome = execItem(view, claimed, call, this.#isStoppedNow);
-    if (isThenable(outcome)) void outcome.then((late) => this.#end(call, late));
+    if (isThenable(outcome)) this.#endLater(call, outcome);
     else this.#end(call, outcome);
   }
 
+  #endLater(call: Call, outcome: PromiseLike<Outcome>): void {
+    const key = keyOf(call.claimed);
+    this.#inExec.set(key, call);
+    void outcome.then((late) => {
+      if (!call.isAbandoned) this.#inExec.delete(key);
+      this.#end(call, late);
+    });
+  }
+
   #end(call: Call, outcome: Outcome): void {
-    if (!call.isAbandoned) this.#inExec.delete(keyOf(call.claimed));
     if (outcome.ok || !(call.isAbandoned || this.#isStopped)) this.#finished.push(withTokens(outcome, call));
     this.#announce();
   }

@@ -217,9 +217,10 @@ export class StepItems {
 
   /** What an outcome makes of its item: the row to be saved. Nothing if the item is settled already. */
   settle(outcome: Outcome, nowMs: number, random: number): ItemRow | undefined {
-    if (!this.isOpen(outcome.index)) return undefined;
-    const before = this.history(outcome.index);
-    const times = { startedMs: this.heldItem(outcome.index)?.claimedMs ?? null, finishedMs: nowMs };
+    const open = this.#open.get(outcome.index);
+    if (!open && !this.isOpen(outcome.index)) return undefined;
+    const before = open?.history ?? UNTRIED;
+    const times = { startedMs: open?.held?.claimedMs ?? null, finishedMs: nowMs };
     if (outcome.ok) return this.#succeed(outcome.index, before, outcome.body, times);
     const verdict =
       outcome.isAttempt === false
