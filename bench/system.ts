@@ -8,6 +8,8 @@ export interface Work {
   perExecutor: 100 | 6;
   /** Whether each item needs a permit. */
   isLimited?: boolean;
+  /** Whether the items are those of branches, three to each. */
+  isBranching?: boolean;
 }
 
 /** What a run cost that the platform would bill. */
@@ -76,8 +78,8 @@ interface PocketflareRun {
 }
 
 export class Pocketflare extends System {
-  protected async finish({ items, execMs, perExecutor, isLimited }: Work): Promise<unknown> {
-    const exec = execMs === 0 ? "instant" : "sleep";
+  protected async finish({ items, execMs, perExecutor, isLimited, isBranching }: Work): Promise<unknown> {
+    const exec = isBranching ? "branching" : execMs === 0 ? "instant" : "sleep";
     const flow = `${isLimited ? "limited-" : ""}${exec}-by-${perExecutor}`;
     let run = await this.call<PocketflareRun>("POST", `/flows/${flow}/runs?wait=60`, { items });
     while (run.finishedAt === null) {

@@ -2,7 +2,7 @@
 // compiler proves that the core imports no platform.
 declare function setTimeout(callback: () => void, delayMs: number): unknown;
 declare function clearTimeout(timer: unknown): void;
-declare const console: { warn(message: string): void };
+declare const console: { warn(message: string): void; error(message: string, error: unknown): void };
 interface AbortSignal {
   readonly aborted: boolean;
   readonly reason: unknown;

@@ -7,8 +7,10 @@ export {
   AsyncParallelBatchNode,
 } from "./core/async.ts";
 export type { ExecContext } from "./core/attempt.ts";
+export type { FlowDescription, NodeDescription } from "./core/describe.ts";
 export { NonRetryableError, RateLimitedError, RetryAfterError } from "./core/errors.ts";
 export { BatchFlow, Flow, ParallelBatchFlow } from "./core/flow.ts";
+export type { Emitted, RunOptions } from "./core/follow.ts";
 export {
   type Action,
   BaseNode,
@@ -16,6 +18,7 @@ export {
   type BranchEnd,
   type Items,
   Node,
+  type NodeKind,
   type NonIterableObject,
   ParallelBatchNode,
   type PostResult,

@@ -1,5 +1,5 @@
 import { serve } from "../../src/cloudflare.ts";
-import { Flow, ParallelBatchNode } from "../../src/index.ts";
+import { Flow, Node, type NonIterableObject, ParallelBatchFlow, ParallelBatchNode } from "../../src/index.ts";
 import { answerMeter, countCalls, countRows } from "../meter.ts";
 
 interface Shared {
@@ -28,6 +28,48 @@ class Sleep extends Instant {
   }
 }
 
+interface Branches {
+  items: number;
+  results?: number | { [key: string]: string };
+}
+
+type Branch = NonIterableObject & { key: string };
+
+/** One of three nodes of a branch: hands a text on. */
+class Hand extends Node<Branches, Branch, string, string> {
+  override prep() {
+    return this._params.key;
+  }
+
+  override exec(key: string) {
+    return `${key}.`;
+  }
+}
+
+class Sum extends Hand {
+  override post({ results }: Branches, key: string, text: string) {
+    (results as { [key: string]: string })[key] = text;
+  }
+}
+
+/** Three nodes to a branch, of which each has one item. */
+class Branching extends ParallelBatchFlow<Branches, NonIterableObject, Branch[]> {
+  override prep(shared: Branches) {
+    shared.results = {};
+    return Array.from({ length: shared.items / 3 }, (_, at) => ({ key: `branch ${at}` }));
+  }
+
+  override post(shared: Branches) {
+    shared.results = 3 * Object.keys(shared.results ?? {}).length;
+  }
+}
+
+function branching() {
+  const first = new Hand(hundredEach);
+  first.next(new Hand(hundredEach)).next(new Sum(hundredEach));
+  return new Flow(new Branching(first));
+}
+
 /** Six is the default; a hundred is what a minimal loop would do when it need not care for the platform's connection limit. */
 const hundredEach = { concurrency: 100, perExecutor: 100 };
 const sixEach = { concurrency: 100 };
@@ -38,6 +80,7 @@ const app = serve({
   flows: {
     "instant-by-100": () => new Flow(new Instant(hundredEach)),
     "instant-by-6": () => new Flow(new Instant(sixEach)),
+    "branching-by-100": branching,
     "sleep-by-6": () => new Flow(new Sleep(sixEach)),
     "limited-instant-by-100": () => new Flow(new Instant({ ...hundredEach, concurrency: 500, limit: "account" })),
     "limited-sleep-by-6": () => new Flow(new Sleep({ ...sixEach, limit: "account" })),

@@ -1,5 +1,6 @@
 import type { ExecContext } from "./attempt.ts";
 import { BatchFlow, Flow, ParallelBatchFlow } from "./flow.ts";
+import type { RunOptions } from "./follow.ts";
 import {
   type Action,
   BatchNode,
@@ -36,8 +37,8 @@ export class AsyncNode<
   postAsync(_shared: S, _prepRes: PrepRes, _execRes: ExecRes): MaybePromise<PostResult> {
     return undefined;
   }
-  runAsync(shared: S): Promise<Action | undefined> {
-    return super.run(shared);
+  runAsync(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return super.run(shared, options);
   }
 
   override prep(shared: S): MaybePromise<PrepRes> {
@@ -52,8 +53,8 @@ export class AsyncNode<
   override post(shared: S, prepRes: PrepRes, execRes: ExecRes): MaybePromise<PostResult> {
     return this.postAsync(shared, prepRes, execRes);
   }
-  override run(shared: S): Promise<Action | undefined> {
-    return this.runAsync(shared);
+  override run(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return this.runAsync(shared, options);
   }
 }
 
@@ -76,8 +77,8 @@ export class AsyncBatchNode<
   postAsync(_shared: S, _prepRes: Items<Item>, _execRes: Results<Result>): MaybePromise<PostResult> {
     return undefined;
   }
-  runAsync(shared: S): Promise<Action | undefined> {
-    return super.run(shared);
+  runAsync(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return super.run(shared, options);
   }
 
   override prep(shared: S): MaybePromise<Items<Item>> {
@@ -92,8 +93,8 @@ export class AsyncBatchNode<
   override post(shared: S, prepRes: Items<Item>, execRes: Results<Result>): MaybePromise<PostResult> {
     return this.postAsync(shared, prepRes, execRes);
   }
-  override run(shared: S): Promise<Action | undefined> {
-    return this.runAsync(shared);
+  override run(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return this.runAsync(shared, options);
   }
 }
 
@@ -126,8 +127,8 @@ export class AsyncParallelBatchNode<
   postAsync(_shared: S, _prepRes: Items<Item>, _execRes: Results<Result>): MaybePromise<PostResult> {
     return undefined;
   }
-  runAsync(shared: S): Promise<Action | undefined> {
-    return super.run(shared);
+  runAsync(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return super.run(shared, options);
   }
 
   override prep(shared: S): MaybePromise<Items<Item>> {
@@ -142,8 +143,8 @@ export class AsyncParallelBatchNode<
   override post(shared: S, prepRes: Items<Item>, execRes: Results<Result>): MaybePromise<PostResult> {
     return this.postAsync(shared, prepRes, execRes);
   }
-  override run(shared: S): Promise<Action | undefined> {
-    return this.runAsync(shared);
+  override run(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return this.runAsync(shared, options);
   }
 }
 
@@ -159,8 +160,8 @@ export class AsyncFlow<S = unknown, P extends NonIterableObject = NonIterableObj
   postAsync(shared: S, prepRes: PrepRes, lastAction: unknown): MaybePromise<PostResult> {
     return super.post(shared, prepRes, lastAction);
   }
-  runAsync(shared: S): Promise<Action | undefined> {
-    return super.run(shared);
+  runAsync(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return super.run(shared, options);
   }
 
   override prep(shared: S): MaybePromise<PrepRes> {
@@ -169,8 +170,8 @@ export class AsyncFlow<S = unknown, P extends NonIterableObject = NonIterableObj
   override post(shared: S, prepRes: PrepRes, lastAction: unknown): MaybePromise<PostResult> {
     return this.postAsync(shared, prepRes, lastAction);
   }
-  override run(shared: S): Promise<Action | undefined> {
-    return this.runAsync(shared);
+  override run(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return this.runAsync(shared, options);
   }
 }
 
@@ -186,8 +187,8 @@ export class AsyncBatchFlow<
   postAsync(shared: S, paramsList: NP, none: unknown, branches?: BranchEnd[]): MaybePromise<PostResult> {
     return super.post(shared, paramsList, none, branches);
   }
-  runAsync(shared: S): Promise<Action | undefined> {
-    return super.run(shared);
+  runAsync(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return super.run(shared, options);
   }
 
   override prep(shared: S): MaybePromise<NP> {
@@ -196,8 +197,8 @@ export class AsyncBatchFlow<
   override post(shared: S, paramsList: NP, none: unknown, branches?: BranchEnd[]): MaybePromise<PostResult> {
     return this.postAsync(shared, paramsList, none, branches);
   }
-  override run(shared: S): Promise<Action | undefined> {
-    return this.runAsync(shared);
+  override run(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return this.runAsync(shared, options);
   }
 }
 
@@ -213,8 +214,8 @@ export class AsyncParallelBatchFlow<
   postAsync(shared: S, paramsList: NP, none: unknown, branches?: BranchEnd[]): MaybePromise<PostResult> {
     return super.post(shared, paramsList, none, branches);
   }
-  runAsync(shared: S): Promise<Action | undefined> {
-    return super.run(shared);
+  runAsync(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return super.run(shared, options);
   }
 
   override prep(shared: S): MaybePromise<NP> {
@@ -223,7 +224,7 @@ export class AsyncParallelBatchFlow<
   override post(shared: S, paramsList: NP, none: unknown, branches?: BranchEnd[]): MaybePromise<PostResult> {
     return this.postAsync(shared, paramsList, none, branches);
   }
-  override run(shared: S): Promise<Action | undefined> {
-    return this.runAsync(shared);
+  override run(shared: S, options?: RunOptions): Promise<Action | undefined> {
+    return this.runAsync(shared, options);
   }
 }

@@ -15,6 +15,12 @@ export interface ExecContext {
    * @example context.settle(response.usage.total_tokens);
    */
   settle(tokens: number): void;
+  /**
+   * Tells whoever follows the run how far this item is. Does nothing where nobody does.
+   *
+   * @example context.emit({ receivedTokens: 120 });
+   */
+  emit(data: unknown): void;
 }
 
 /** One attempt of exec. Its signal is made when it is first asked for: most execs never do. */
@@ -23,11 +29,13 @@ export class Attempt implements ExecContext {
   readonly attempt: number;
   /** What exec said that it used; nothing if it said nothing. */
   usedTokens: number | null = null;
+  readonly #onEmit: ((data: unknown) => void) | undefined;
   #controller: AbortController | undefined;
 
-  constructor(idempotencyKey: string, attempt: number) {
+  constructor(idempotencyKey: string, attempt: number, onEmit?: (data: unknown) => void) {
     this.idempotencyKey = idempotencyKey;
     this.attempt = attempt;
+    this.#onEmit = onEmit;
   }
 
   get signal(): AbortSignal {
@@ -40,6 +48,10 @@ export class Attempt implements ExecContext {
       throw new RangeError(`Expected \`settle\` to be told a number of tokens, 0 or more, got \`${String(tokens)}\``);
     }
     this.usedTokens = Math.ceil(tokens);
+  }
+
+  emit(data: unknown): void {
+    this.#onEmit?.(data);
   }
 
   abort(reason: Error): void {

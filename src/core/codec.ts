@@ -1,4 +1,5 @@
-import { DevalueError, parse, stringify } from "devalue";
+import { DevalueError, parse, type StringifyOperations, stringify } from "devalue";
+import { rawOf } from "./behind.ts";
 import { describeType } from "./errors.ts";
 
 // A stored value is text with one letter in front: `j` for plain JSON, which is read and written fast and can be handed to a
@@ -14,26 +15,50 @@ import { describeType } from "./errors.ts";
  * @example decode(encode({ at: new Date(0) }, "shared")); // { at: Date }
  */
 export function encode(value: unknown, name: string | (() => string)): string {
-  if (isPlainScalar(value) || isPlain(value, new Set())) return `j${JSON.stringify(value)}`;
+  if (isPlainScalar(value) || isPlain(value, new Set())) return `j${JSON.stringify(rawOf(value))}`;
   try {
-    return `d${stringify(value, { Error: writeError, Keys: writeKeys })}`;
+    return `d${flatten(value)}`;
   } catch (error) {
-    if (!(error instanceof DevalueError)) throw error;
-    const path = `${typeof name === "string" ? name : name()}${error.path}`.replace(/^\./, "");
-    throw new TypeError(`Expected a value that can be stored, got ${describe(error.value)} at ${path}`);
+    throw error instanceof DevalueError ? new TypeError(refusal(error, name)) : error;
   }
 }
 
 export function decode(text: string): unknown {
-  return text[0] === "j" ? JSON.parse(text.slice(1)) : parse(text.slice(1), { Error: readError, Keys: readKeys });
+  return text[0] === "j" ? JSON.parse(text.slice(1)) : unflatten(text.slice(1));
+}
+
+/** What a value that devalue refused is, and where. */
+export function refusal({ path, value }: DevalueError, name: string | (() => string)): string {
+  const place = `${typeof name === "string" ? name : name()}${path}`.replace(/^\./, "");
+  return `Expected a value that can be stored, got ${describe(value)} at ${place}`;
+}
+
+type Reducers = Record<string, (value: unknown) => unknown>;
+
+/** Where a value holds proxies of a journal, what is behind them is written. */
+const BEHIND_PROXIES: Partial<StringifyOperations> = {
+  get: (object, key) => rawOf(object[key]),
+  valuesOf: (set) => Array.from(set, rawOf),
+  entriesOf: (map) => Array.from(map, ([key, value]) => [rawOf(key), rawOf(value)]),
+};
+
+/** A value in devalue's format. `also` are reducers that come before the codec's own. Throws devalue's own error. */
+export function flatten(value: unknown, also: Reducers = {}): string {
+  return stringify(rawOf(value), { ...also, Error: writeError, Keys: writeKeys }, { operations: BEHIND_PROXIES });
+}
+
+/** Reads what `flatten` wrote. `also` are the revivers of its reducers. */
+export function unflatten(text: string, also: Record<string, (written: never) => unknown> = {}): unknown {
+  return parse(text, { ...also, Error: readError, Keys: readKeys });
 }
 
 function describe(value: unknown): string {
   return typeof value === "function" && value.name ? `a function (${value.name})` : describeType(value);
 }
 
-/** Whether JSON keeps all of a value: a tree of plain objects and arrays in which no object occurs twice. */
-function isPlain(value: unknown, seen: Set<object>): boolean {
+/** Whether JSON keeps all of a value: a tree of plain objects and arrays in which no object occurs twice, nor is in `seen`. */
+export function isPlain(given: unknown, seen: Pick<Set<object>, "has" | "add">): boolean {
+  const value = rawOf(given);
   if (typeof value !== "object" || value === null) return isPlainScalar(value);
   if (seen.has(value)) return false;
   seen.add(value);
@@ -45,32 +70,53 @@ function isPlainScalar(value: unknown): boolean {
   return typeof value === "string" || typeof value === "boolean" || value === null;
 }
 
-function isPlainArray(values: unknown[], seen: Set<object>): boolean {
+function isPlainArray(values: unknown[], seen: Pick<Set<object>, "has" | "add">): boolean {
   // A plain loop: it sees the holes of a sparse array as undefined, which JSON would turn into null.
   for (let index = 0; index < values.length; index++) if (!isPlain(values[index], seen)) return false;
   return Object.keys(values).length === values.length;
 }
 
-function isPlainObject(value: object, seen: Set<object>): boolean {
+function isPlainObject(value: object, seen: Pick<Set<object>, "has" | "add">): boolean {
   if (Object.getPrototypeOf(value) !== Object.prototype || Object.getOwnPropertySymbols(value).length > 0) return false;
   for (const part of Object.values(value)) if (!isPlain(part, seen)) return false;
   return true;
 }
 
 function writeError(value: unknown) {
-  if (!(value instanceof Error)) return undefined;
-  const { name, message, stack, cause } = value;
-  return { ...value, name, message, stack, cause };
+  return value instanceof Error ? fieldsOfError(value) : undefined;
+}
+
+/** What is stored of an error. */
+export function fieldsOfError(error: Error): Record<string, unknown> {
+  const { name, message, stack, cause } = error;
+  return { ...error, name, message, stack, cause };
 }
 
 function readError(written: Record<string, unknown>): Error {
-  const { name, message, stack, cause, ...own } = written;
-  const error = Object.assign(new Error(message as string), own);
+  return restoreError(begun(written, () => new Error()) as Error, written);
+}
+
+/** Gives an error the fields that are stored of one, and no others of its own. */
+export function restoreError(error: Error, fields: object): Error {
+  const { name, message, stack, cause, ...own } = fields as Record<string, unknown>;
+  for (const key of Object.keys(error)) Reflect.deleteProperty(error, key);
+  Object.assign(error, own);
   // Defined as Error itself defines them: not enumerable, so that they do not turn up among the error's own fields.
-  for (const [key, value] of Object.entries({ name, stack, cause })) {
-    if (value !== undefined) Object.defineProperty(error, key, { value, writable: true, configurable: true });
+  for (const [key, value] of Object.entries({ name, message, stack, cause })) {
+    if (value === undefined) Reflect.deleteProperty(error, key);
+    else Object.defineProperty(error, key, { value, writable: true, configurable: true });
   }
   return error;
+}
+
+/** What was made of something written whose parts are still being read. */
+const underWay = new WeakMap<object, object>();
+
+/** devalue reads a part that leads back to the whole before the whole: both have to become the same object. */
+function begun(written: object, make: () => object): object {
+  const made = underWay.get(written) ?? make();
+  underWay.set(written, made);
+  return made;
 }
 
 // devalue refuses a key named `__proto__`, which a client's JSON may have. Entry by entry it is a key like any other.
@@ -82,9 +128,12 @@ function writeKeys(value: unknown) {
   return { isBare: prototype === null, entries: Object.entries(value) };
 }
 
-function readKeys({ isBare, entries }: { isBare: boolean; entries: [string, unknown][] }): object {
-  const value = Object.fromEntries(entries);
-  return isBare ? Object.setPrototypeOf(value, null) : value;
+function readKeys(written: { isBare: boolean; entries?: [string, unknown][] }): object {
+  const value = begun(written, () => Object.create(written.isBare ? null : Object.prototype));
+  for (const [key, part] of written.entries ?? []) {
+    Object.defineProperty(value, key, { value: part, writable: true, enumerable: true, configurable: true });
+  }
+  return value;
 }
 
 /** Whether no object that can be reached from `value` can be reached from `other`, nor twice from `value` itself. */

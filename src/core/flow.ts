@@ -1,9 +1,12 @@
+import { describe, type FlowDescription } from "./describe.ts";
+import { nameOf } from "./follow.ts";
 import { gather, mapAtOnce } from "./items.ts";
 import {
   type Action,
   actionOf,
   BaseNode,
   type BranchEnd,
+  type NodeKind,
   type NonIterableObject,
   type PostResult,
   visit,
@@ -32,6 +35,10 @@ export class Flow<S = unknown, P extends NonIterableObject = NonIterableObject, 
     this.start = start;
   }
 
+  protected override get _kind(): NodeKind {
+    return "flow";
+  }
+
   override exec(_prepRes: unknown): MaybePromise<unknown> {
     throw new Error("Flow can't exec.");
   }
@@ -39,6 +46,16 @@ export class Flow<S = unknown, P extends NonIterableObject = NonIterableObject, 
   /** Gets the last action of the walk as `lastAction`; returned as it is unless overridden. */
   override post(_shared: S, _prepRes: PrepRes, lastAction: unknown, _branches?: BranchEnd[]): MaybePromise<PostResult> {
     return lastAction as PostResult;
+  }
+
+  /**
+   * This flow as data: its nodes, where their actions lead, and the text of a Mermaid flowchart. Throws an Error where two of its
+   * nodes were given one name.
+   *
+   * @example console.log(new Flow(load).describe().mermaid);
+   */
+  describe(): FlowDescription {
+    return describe(this as BaseNode);
   }
 
   protected _orchestrate(shared: S, params?: P): MaybePromise<PostResult> {
@@ -59,13 +76,36 @@ function* orchestrate<S>(flow: Flow<S>, shared: S, params?: NonIterableObject): 
 }
 
 function* walk<S>(flow: Flow<S>, shared: S, params: NonIterableObject = flow["_params"]): Turn<BranchEnd> {
+  const { maxSteps = Infinity } = flow["_options"];
+  const follower = flow["_follower"];
   let end: BranchEnd = { action: undefined, result: undefined };
-  for (let node: BaseNode | undefined = flow.start; node; ) {
+  let steps = 0;
+  for (let node: BaseNode | undefined = flow.start; node; steps++) {
+    if (steps === maxSteps) throw stepsExceeded(flow, node);
     const current: BaseNode = node.clone().setParams(params);
+    if (follower) current["_follower"] = follower;
     end = yield* visit(current, shared);
     node = current.getNextNode(end.action);
   }
   return end;
+}
+
+/** The error of a walk through `flow` that would visit `node` although it has made all its steps. */
+export function stepsExceeded(flow: BaseNode, node: BaseNode): Error {
+  const { maxSteps = Infinity } = flow["_options"];
+  const bound = `${maxSteps} ${maxSteps === 1 ? "step" : "steps"} (maxSteps)`;
+  return new Error(
+    `Expected flow \`${nameOf(flow)}\` to end within ${bound}, got ${ordinal(maxSteps + 1)}: \`${nameOf(node)}\``,
+  );
+}
+
+const SUFFIXES: { readonly [rule: string]: string } = { one: "st", two: "nd", few: "rd" };
+
+/** "a 51st", "an 11th": eight, eleven and eighteen begin with a vowel, and so do their tens and thousands. */
+function ordinal(count: number): string {
+  const article = /^(8|1[18](\d{3})*$)/.test(String(count)) ? "an" : "a";
+  const rule = new Intl.PluralRules("en", { type: "ordinal" }).select(count);
+  return `${article} ${count}${SUFFIXES[rule] ?? "th"}`;
 }
 
 /**
@@ -86,6 +126,10 @@ export class BatchFlow<
 > extends Flow<S, P, NP> {
   constructor(start: BaseNode, options: BatchFlowOptions = {}) {
     super(start, options);
+  }
+
+  protected override get _kind(): NodeKind {
+    return "batch-flow";
   }
 
   override prep(_shared: S): MaybePromise<NP> {
@@ -116,6 +160,10 @@ export class ParallelBatchFlow<
   P extends NonIterableObject = NonIterableObject,
   NP extends NonIterableObject[] = NonIterableObject[],
 > extends BatchFlow<S, P, NP> {
+  protected override get _kind(): NodeKind {
+    return "parallel-batch-flow";
+  }
+
   protected override *_branches(shared: S, paramsList: NP): Turn<BranchEnd[]> {
     const run = (params: NonIterableObject) => drive(branch(this, shared, params));
     return (yield mapAtOnce(paramsList, run, this._options.concurrency)) as BranchEnd[];

@@ -1,7 +1,6 @@
-import { BatchFlow, Flow, ParallelBatchFlow } from "./flow.ts";
-import { type Action, type BaseNode, BatchNode, endsUnexpectedly, ParallelBatchNode } from "./node.ts";
-
-export type NodeKind = "node" | "batch" | "parallel-batch" | "flow" | "batch-flow" | "parallel-batch-flow";
+import type { Flow } from "./flow.ts";
+import { nameOf } from "./follow.ts";
+import { type Action, type BaseNode, endsUnexpectedly, type NodeKind } from "./node.ts";
 
 /** A flow's shape as data: what is stored with a run, compared after a deploy, and drawn. */
 export interface GraphShape {
@@ -20,6 +19,7 @@ export class Graph {
   readonly root: string;
   readonly #nodes = new Map<string, BaseNode>();
   readonly #ids = new Map<BaseNode, string>();
+  readonly #flows = new Map<string, string>();
 
   constructor(root: BaseNode) {
     this.#walk(root);
@@ -42,13 +42,32 @@ export class Graph {
   }
 
   kind(id: string): NodeKind {
-    return kindOf(this.node(id));
+    return this.node(id)["_kind"];
+  }
+
+  /** How many branches of a flow may be under way at once: one, but for a parallel batch flow. */
+  width(id: string): number {
+    const node = this.node(id);
+    return node["_kind"] === "parallel-batch-flow" ? (node["_options"].concurrency ?? Infinity) : 1;
+  }
+
+  /** How many nodes one walk through a flow may visit; `Infinity` where nothing bounds it. */
+  maxSteps(id: string): number {
+    return this.node(id)["_options"].maxSteps ?? Infinity;
+  }
+
+  /**
+   * The flow that a node is in; nothing for the root and what follows it. Of several flows that lead to the node, the first in
+   * walk order.
+   */
+  flowOf(id: string): string | undefined {
+    return this.#flows.get(id);
   }
 
   /** The first node of a flow's walk; nothing for a node that is no flow. */
   startOf(id: string): string | undefined {
     const node = this.node(id);
-    return node instanceof Flow ? this.idOf(node.start) : undefined;
+    return isFlow(node) ? this.idOf(node.start) : undefined;
   }
 
   next(id: string, action: Action): string | undefined {
@@ -66,7 +85,7 @@ export class Graph {
   shape(): GraphShape {
     const nodes = [...this.#nodes].map(([id, node]) => {
       const start = this.startOf(id);
-      return { id, kind: kindOf(node), type: node.constructor.name, ...(start === undefined ? {} : { start }) };
+      return { id, kind: node["_kind"], type: node.constructor.name, ...(start === undefined ? {} : { start }) };
     });
     const edges = [...this.#nodes].flatMap(([from, node]) =>
       [...node["_successors"]].map(([action, to]) => ({ from, action, to: this.idOf(to) })),
@@ -80,23 +99,26 @@ export class Graph {
 
   /** Depth first: a flow, then its inside, then what follows. A stack of its own, since chains may be long. */
   #walk(root: BaseNode): void {
-    const ahead = [root];
-    for (let node = ahead.pop(); node; node = ahead.pop()) {
+    const ahead: [node: BaseNode, flow: string | undefined][] = [[root, undefined]];
+    for (let next = ahead.pop(); next; next = ahead.pop()) {
+      const [node, flow] = next;
       if (this.#ids.has(node)) continue;
-      this.#name(node);
-      ahead.push(...[...node["_successors"].values()].reverse());
-      if (node instanceof Flow) ahead.push(node.start);
+      const id = this.#name(node);
+      if (flow !== undefined) this.#flows.set(id, flow);
+      for (const successor of [...node["_successors"].values()].reverse()) ahead.push([successor, flow]);
+      if (isFlow(node)) ahead.push([node.start, id]);
     }
   }
 
-  #name(node: BaseNode): void {
+  #name(node: BaseNode): string {
     const { name } = node["_options"];
     if (name !== undefined && this.#nodes.has(name)) {
       throw new Error(`Expected node names to be different within a flow, got \`${name}\` twice`);
     }
-    const id = name ?? this.#free(node.constructor.name || kindOf(node));
+    const id = name ?? this.#free(nameOf(node));
     this.#nodes.set(id, node);
     this.#ids.set(node, id);
+    return id;
   }
 
   #free(base: string): string {
@@ -106,12 +128,11 @@ export class Graph {
   }
 }
 
-function kindOf(node: BaseNode): NodeKind {
-  if (node instanceof ParallelBatchFlow) return "parallel-batch-flow";
-  if (node instanceof BatchFlow) return "batch-flow";
-  if (node instanceof Flow) return "flow";
-  if (node instanceof ParallelBatchNode) return "parallel-batch";
-  return node instanceof BatchNode ? "batch" : "node";
+const FLOWS: readonly NodeKind[] = ["flow", "batch-flow", "parallel-batch-flow"];
+
+/** Known by its kind: with the class itself, this file and the one of flows would import each other. */
+function isFlow(node: BaseNode): node is Flow {
+  return FLOWS.includes(node["_kind"]);
 }
 
 /** What differs between two shapes of one flow, a sentence each; empty when nothing does. */

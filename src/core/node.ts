@@ -1,9 +1,11 @@
-import { Attempt, callExec, type ExecContext, sleep, visitId } from "./attempt.ts";
-import { toFailure } from "./errors.ts";
-import { gather, keepOneShot, mapAtOnce } from "./items.ts";
+import { Attempt, type ExecContext, visitId } from "./attempt.ts";
+import { atOnce, attempts, inOrder } from "./exec.ts";
+import { followed, type RunOptions, tell, teller } from "./follow.ts";
+import { keepOneShot } from "./items.ts";
 import { type BatchFlowOptions, checkOptions, type NodeOptions } from "./options.ts";
-import { type RetryPolicy, retryDelayMs } from "./retry.ts";
 import { drive, type MaybePromise, type Turn } from "./turn.ts";
+
+export { policyOf } from "./exec.ts";
 
 export type Action = string;
 /** What `post` may return: an action, or nothing for `"default"`. */
@@ -13,6 +15,9 @@ export type NonIterableObject = Partial<Record<string, unknown>> & { [Symbol.ite
 export type Items<Item> = unknown extends Item ? unknown : Iterable<Item> | AsyncIterable<Item> | null | undefined;
 /** What `post` of a batch node gets: the results in input order. */
 export type Results<Result> = unknown extends Result ? unknown : Result[];
+
+/** What a node is, whatever its class is called. */
+export type NodeKind = "node" | "batch" | "parallel-batch" | "flow" | "batch-flow" | "parallel-batch-flow";
 
 /** How a walk along nodes, or the visit of one, ended. */
 export interface BranchEnd {
@@ -40,10 +45,17 @@ export class BaseNode<
   protected _successors: Map<Action, BaseNode> = new Map();
   protected _terminals: Set<Action> = new Set();
   protected _options: NodeOptions & BatchFlowOptions;
+  /** Hears of what this node emits, and is called as its method. Only there where a run is followed: each clone would carry it. */
+  declare protected _follower: ((index: number | null, data: unknown) => void) | undefined;
 
   constructor(options: NodeOptions | BatchFlowOptions = {}) {
     checkOptions(this.constructor.name, options);
     this._options = options;
+  }
+
+  /** Told by the class itself, so that who only looks at nodes need not know the classes. */
+  protected get _kind(): NodeKind {
+    return "node";
   }
 
   /** Reads from `shared` what exec needs: one value, or in a batch the items. */
@@ -64,8 +76,18 @@ export class BaseNode<
     return undefined;
   }
 
+  /**
+   * Tells whoever follows the run how far this node is: for prep and post, where exec has its context. Does nothing where nobody
+   * follows.
+   *
+   * @example this.emit({ pages: 3 });
+   */
+  emit(data: unknown): void {
+    tell(this as BaseNode, null, data);
+  }
+
   protected _exec(prepRes: unknown): unknown {
-    return this.exec(prepRes as Item, new Attempt(`${visitId()}/0/1`, 1));
+    return this.exec(prepRes as Item, new Attempt(`${visitId()}/0/1`, 1, teller(this as BaseNode, 0)));
   }
 
   protected *_visit(shared: S): Turn<BranchEnd> {
@@ -80,10 +102,14 @@ export class BaseNode<
     return drive(actionOf(this._visit(shared)));
   }
 
-  /** Runs this node alone, on this very instance, and returns what `post` returned. Rejects with what a hook threw. */
-  async run(shared: S): Promise<Action | undefined> {
+  /**
+   * Runs this node alone, on this very instance, and returns what `post` returned. Rejects with what a hook threw. `options` say
+   * who follows the run.
+   */
+  async run(shared: S, options: RunOptions = {}): Promise<Action | undefined> {
     if (this._successors.size > 0) console.warn("Node won't run successors. Use Flow.");
-    return (await this._run(shared)) as Action | undefined;
+    const node = options.onEmit ? followed(this as BaseNode, options) : this;
+    return (await node._run(shared)) as Action | undefined;
   }
 
   /** Replaces the params. A flow does so at each of its nodes' steps: its own params, and a batch's over them. */
@@ -194,7 +220,7 @@ export class Node<
   }
 
   override _exec(prepRes: unknown): unknown {
-    return drive(attempts(this as Node, prepRes, `${visitId()}/0`));
+    return drive(attempts(this as Node, prepRes, visitId(), 0));
   }
 }
 
@@ -208,6 +234,10 @@ export class BatchNode<
   Item = unknown,
   Result = unknown,
 > extends Node<S, P, Items<Item>, Results<Result>, Item, Result> {
+  protected override get _kind(): NodeKind {
+    return "batch";
+  }
+
   override _exec(items: unknown): MaybePromise<unknown[]> {
     return drive(inOrder(this as Node, items));
   }
@@ -231,6 +261,10 @@ export class ParallelBatchNode<
   Item = unknown,
   Result = unknown,
 > extends Node<S, P, Items<Item>, Results<Result>, Item, Result> {
+  protected override get _kind(): NodeKind {
+    return "parallel-batch";
+  }
+
   override _exec(items: unknown): MaybePromise<unknown[]> {
     return drive(atOnce(this as Node, items));
   }
@@ -238,54 +272,4 @@ export class ParallelBatchNode<
 
 export function isBatch(node: BaseNode): boolean {
   return node instanceof BatchNode || node instanceof ParallelBatchNode;
-}
-
-function* inOrder(node: Node, prepRes: unknown): Turn<unknown[]> {
-  const items = (yield gather(prepRes, node)) as unknown[];
-  const visit = visitId();
-  const results: unknown[] = [];
-  for (const [index, item] of items.entries()) results.push(yield* attempts(node, item, `${visit}/${index}`));
-  return results;
-}
-
-function* atOnce(node: Node, prepRes: unknown): Turn<unknown[]> {
-  const items = (yield gather(prepRes, node)) as unknown[];
-  const visit = visitId();
-  const run = (item: unknown, index: number) => drive(attempts(node, item, `${visit}/${index}`));
-  return (yield mapAtOnce(items, run, node["_options"].concurrency)) as unknown[];
-}
-
-function* attempts(node: Node, item: unknown, key: string): Turn<unknown> {
-  for (let made = 0; ; made++) {
-    const self = viewAt(node, made);
-    try {
-      return yield callExec(self, item, new Attempt(`${key}/${made + 1}`, made + 1), node["_options"].timeout);
-    } catch (error) {
-      const delayMs = retryDelayMs(policyOf(node), made + 1, toFailure(error), Math.random());
-      if (delayMs === null) return yield self.execFallback(item, error as Error);
-      if (delayMs > 0) yield sleep(delayMs);
-    }
-  }
-}
-
-/** How the node's exec is retried. Read anew each time: `maxRetries` and `wait` are fields that a subclass may set late. */
-export function policyOf(node: Node): RetryPolicy {
-  const { backoff = 1, jitter = 0 } = node["_options"];
-  return { maxRetries: node.maxRetries, wait: node.wait, backoff, jitter };
-}
-
-/**
- * The node as one attempt sees it. Items of a parallel batch retry at the same time, so each later attempt gets a view with a
- * `currentRetry` of its own; everything else is the node itself. First attempts need none: the node's own stays 0.
- */
-function viewAt(node: Node, made: number): Node {
-  if (!(node instanceof ParallelBatchNode)) {
-    node.currentRetry = made;
-    return node;
-  }
-  if (made === 0) return node;
-  return new Proxy(node, {
-    get: (target, key, view) => (key === "currentRetry" ? made : Reflect.get(target, key, view)),
-    set: (target, key, value) => Reflect.set(target, key, value),
-  });
 }

@@ -43,6 +43,13 @@ export interface NodeOptions<Item = unknown> {
 export interface FlowOptions {
   /** The flow's id in graphs and errors; its class's name otherwise. */
   name?: string;
+  /**
+   * The most nodes that one walk through the flow may visit: a bound for loops. A walk that would visit one more fails. Each
+   * branch of a batch flow is a walk of its own, and a nested flow is one step here and counts its own inside. Default: none.
+   *
+   * @example new Flow(decide, { maxSteps: 50 });
+   */
+  maxSteps?: number;
 }
 
 /** What a batch flow may be told. */
@@ -58,6 +65,7 @@ const COUNT: Check = ["a whole number of at least 1, or Infinity", (n) => n === 
 const CHECKS: { readonly [key: string]: Check } = {
   maxRetries: COUNT,
   concurrency: WHOLE,
+  maxSteps: WHOLE,
   perExecutor: WHOLE,
   wait: ["a number of seconds, 0 or more", (n) => n >= 0 && n < Infinity],
   backoff: ["a factor of at least 1", (n) => n >= 1 && n < Infinity],

@@ -1,3 +1,4 @@
+import { stepsExceeded } from "./flow.ts";
 import type { Graph } from "./graph.ts";
 import type { Action } from "./node.ts";
 
@@ -26,13 +27,13 @@ export interface RunState {
   finishedMs: number | null;
 }
 
-/** Where a step stands. A flow is a step too: its exec phase is the walk through its nodes. */
+/** Where a step stands. A flow is a step too: its exec phase is the walk through its nodes, or its branches. */
 export type Phase = "prep" | "exec" | "post" | "done";
 
 /** One visit of a node by a branch. */
 export interface Step {
   id: number;
-  /** `""` is the main walk. */
+  /** `""` is the main walk, `"3"` the fourth branch of a batch flow on it, `"3/1"` the second of one within that. */
   branch: string;
   node: string;
   /** The step of the flow this step is a part of. */
@@ -40,11 +41,31 @@ export interface Step {
   phase: Phase;
   /** The last action of a flow's walk: what its post gets. */
   lastAction: Action | null;
+  /** How many nodes its walk has visited, this one included. */
+  visit: number;
+  /** Of a flow: the step whose results its walk ended with. */
+  end: number | null;
+  /** Of a batch flow: how many branches it has in all, how many of them have begun, and how many have ended. */
+  branches: number;
+  begun: number;
+  ended: number;
+}
+
+/** How a branch of a batch flow ended. */
+export interface EndedBranch {
+  /** The batch flow's. */
+  step: number;
+  index: number;
+  action: Action;
+  /** The step whose results it ended with; nothing where that was a batch flow. */
+  end: number | null;
 }
 
 export type Event =
   | { type: "started" }
-  | { type: "prepared"; step: number; isEmpty: boolean }
+  /** `size` is the number of items, or of a batch flow's branches. */
+  | { type: "prepared"; step: number; size: number }
+  | { type: "branched"; step: number }
   | { type: "executed"; step: number }
   | { type: "posted"; step: number; action: Action }
   | { type: "broke"; error: RunError }
@@ -52,16 +73,17 @@ export type Event =
   | { type: "graph-changed"; error: RunError }
   | { type: "graph-restored" };
 
-/** What is to be done once the transition is committed. Each is safe to repeat. */
+/** What is to be done once the transition is decided. Each is safe to repeat. */
 export type Effect =
   | { type: "hook"; hook: "prep" | "post"; step: number }
-  | { type: "execute"; step: number }
-  | { type: "finish" };
+  /** Begin as many branches as may be under way. */
+  | { type: "branch"; step: number };
 
 export interface Transition {
   run: RunState;
   /** The steps that changed or began. */
   steps: Step[];
+  ends: EndedBranch[];
   effects: Effect[];
 }
 
@@ -77,15 +99,25 @@ export const NEW_RUN: RunState = {
 
 /** A run records this many undeclared ends and no more: an endless loop must not fill its row. */
 const MOST_WARNINGS = 100;
+/** So many branches begin in one turn: the run must be able to hear others in between. */
+const BRANCHES_A_TURN = 500;
+/** A batch flow that says nothing else has so many branches under way: each takes memory until it ends. */
+const MOST_BRANCHES = 10_000;
 
 export function isFinished(status: RunStatus): boolean {
   return status === "completed" || status === "failed" || status === "canceled";
 }
 
+/** What a transition is decided on, beside the event. */
+interface Scene {
+  stepOf: (id: number) => Step | undefined;
+  graph: Graph;
+  nowMs: number;
+}
+
 /**
- * Decides what an event makes of a run. Pure: nothing is written and nothing is done here; the caller commits the returned
- * state and then performs the effects. An event that comes too late (the run has finished, the step has moved on) changes
- * nothing.
+ * Decides what an event makes of a run. Pure: nothing is written and nothing is done here; the caller keeps the returned state
+ * and then performs the effects. An event that comes too late (the run has finished, the step has moved on) changes nothing.
  */
 export function transition(
   run: RunState,
@@ -94,25 +126,30 @@ export function transition(
   graph: Graph,
   nowMs: number,
 ): Transition {
-  if (isFinished(run.status)) return { run, steps: [], effects: [] };
+  if (isFinished(run.status)) return unchanged(run);
+  const scene: Scene = { stepOf, graph, nowMs };
   switch (event.type) {
     case "started":
-      if (run.status !== "queued") return { run, steps: [], effects: [] };
-      return begin({ ...run, status: "running", startedMs: nowMs }, { branch: "", node: graph.root, parent: null });
+      if (run.status !== "queued") return unchanged(run);
+      return begin({ ...run, status: "running", startedMs: nowMs }, [
+        { branch: "", node: graph.root, parent: null, visit: 1 },
+      ]);
     case "prepared":
-      return at(run, stepOf(event.step), "prep", (step) => prepared(run, step, event.isEmpty, graph));
+      return at(run, stepOf(event.step), "prep", (step) => prepared(run, step, event.size, graph));
+    case "branched":
+      return at(run, stepOf(event.step), "exec", (step) => branched(run, step, BRANCHES_A_TURN, graph));
     case "executed":
       return at(run, stepOf(event.step), "exec", (step) => toPost(run, step, null));
     case "posted":
-      return at(run, stepOf(event.step), "post", (step) => posted(run, step, event.action, stepOf, graph, nowMs));
+      return at(run, stepOf(event.step), "post", (step) => posted(run, step, event.action, scene));
     case "broke":
       return finish({ ...run, status: "failed", error: event.error }, [], nowMs);
     case "canceled":
       return finish({ ...run, status: "canceled" }, [], nowMs);
     case "graph-changed":
-      return { run: { ...run, status: "paused", error: event.error }, steps: [], effects: [] };
+      return unchanged({ ...run, status: "paused", error: event.error });
     case "graph-restored":
-      return { run: restored(run), steps: [], effects: [] };
+      return unchanged(restored(run));
   }
 }
 
@@ -125,59 +162,126 @@ function restored(run: RunState): RunState {
 /** What a run at rest has to do: derived from where its steps stand, so that nothing is forgotten by a crash. */
 export function effectsOf(run: RunState, steps: Iterable<Step>, graph: Graph): Effect[] {
   if (run.status !== "running") return [];
-  return [...steps].flatMap((step) => effectOf(step, graph) ?? []);
+  const effects: Effect[] = [];
+  for (const step of steps) {
+    if (step.phase === "prep" || step.phase === "post") effects.push({ type: "hook", hook: step.phase, step: step.id });
+    if (step.phase === "exec" && roomFor(step, graph) > 0) effects.push({ type: "branch", step: step.id });
+  }
+  return effects;
 }
 
-function effectOf(step: Step, graph: Graph): Effect | undefined {
-  if (step.phase === "prep" || step.phase === "post") return { type: "hook", hook: step.phase, step: step.id };
-  return step.phase === "exec" && graph.startOf(step.node) === undefined
-    ? { type: "execute", step: step.id }
-    : undefined;
+function unchanged(run: RunState): Transition {
+  return { run, steps: [], ends: [], effects: [] };
 }
 
 function at(run: RunState, step: Step | undefined, phase: Phase, move: (step: Step) => Transition): Transition {
-  return step?.phase === phase ? move(step) : { run, steps: [], effects: [] };
+  return step?.phase === phase ? move(step) : unchanged(run);
 }
 
-function begin(run: RunState, place: Pick<Step, "branch" | "node" | "parent">, moved: Step[] = []): Transition {
-  const id = run.lastStep + 1;
-  const step: Step = { ...place, id, phase: "prep", lastAction: null };
-  return {
-    run: { ...run, lastStep: id },
-    steps: [...moved, step],
-    effects: [{ type: "hook", hook: "prep", step: id }],
-  };
+type Place = Pick<Step, "branch" | "node" | "parent" | "visit">;
+
+function begin(run: RunState, places: Place[], moved: Step[] = []): Transition {
+  let id = run.lastStep;
+  const begun = places.map((place) => stepAt(++id, place));
+  const effects = begun.map((step): Effect => ({ type: "hook", hook: "prep", step: step.id }));
+  return { run: { ...run, lastStep: id }, steps: [...moved, ...begun], ends: [], effects };
 }
 
-function prepared(run: RunState, step: Step, isEmpty: boolean, graph: Graph): Transition {
+function stepAt(id: number, { branch, node, parent, visit }: Place): Step {
+  const empty = { lastAction: null, end: null, branches: 0, begun: 0, ended: 0 };
+  return { id, branch, node, parent, phase: "prep", visit, ...empty };
+}
+
+function prepared(run: RunState, step: Step, size: number, graph: Graph): Transition {
   const start = graph.startOf(step.node);
   const inExec: Step = { ...step, phase: "exec" };
-  if (start !== undefined) return begin(run, { branch: step.branch, node: start, parent: step.id }, [inExec]);
-  if (isEmpty) return toPost(run, step, null);
-  return { run, steps: [inExec], effects: [{ type: "execute", step: step.id }] };
+  if (isBatchFlow(step, graph)) return branched(run, { ...inExec, branches: size }, BRANCHES_A_TURN, graph);
+  if (start !== undefined) {
+    return begin(run, [{ branch: step.branch, node: start, parent: step.id, visit: 1 }], [inExec]);
+  }
+  return size === 0 ? toPost(run, step, null) : { ...unchanged(run), steps: [inExec] };
+}
+
+function isBatchFlow({ node }: Step, graph: Graph): boolean {
+  return graph.kind(node).endsWith("batch-flow");
+}
+
+/** How many more branches of a batch flow may begin. */
+function roomFor(step: Step, graph: Graph): number {
+  if (step.begun >= step.branches) return 0;
+  const width = Math.min(graph.width(step.node), MOST_BRANCHES);
+  return Math.min(step.branches - step.begun, width - (step.begun - step.ended));
+}
+
+function branched(run: RunState, step: Step, most: number, graph: Graph): Transition {
+  if (step.branches === 0) return toPost(run, step, null);
+  const room = roomFor(step, graph);
+  const count = Math.min(room, most);
+  const start = graph.startOf(step.node) as string;
+  const places = Array.from({ length: count }, (_, at) => ({
+    branch: `${step.branch === "" ? "" : `${step.branch}/`}${step.begun + at}`,
+    node: start,
+    parent: step.id,
+    visit: 1,
+  }));
+  const result = begin(run, places, [{ ...step, begun: step.begun + count }]);
+  // Where a branch ended only one begins in its place: for the others the effect is on its way.
+  if (count < room && most > 1) result.effects.push({ type: "branch", step: step.id });
+  return result;
 }
 
 function toPost(run: RunState, step: Step, lastAction: Action | null): Transition {
   const inPost: Step = { ...step, phase: "post", lastAction };
-  return { run, steps: [inPost], effects: [{ type: "hook", hook: "post", step: step.id }] };
+  return { ...unchanged(run), steps: [inPost], effects: [{ type: "hook", hook: "post", step: step.id }] };
 }
 
-function posted(
-  run: RunState,
-  step: Step,
-  action: Action,
-  stepOf: (id: number) => Step | undefined,
-  graph: Graph,
-  nowMs: number,
-): Transition {
+function posted(run: RunState, step: Step, action: Action, { stepOf, graph, nowMs }: Scene): Transition {
   const done: Step = { ...step, phase: "done" };
   // The node that is the whole flow runs alone, as PocketFlow's `run()` has it: successors are for a walk.
   if (step.parent === null) return finish({ ...run, status: "completed", action: action || null }, [done], nowMs);
+  const parent = stepOf(step.parent) as Step;
   const next = graph.next(step.node, action || "default");
-  if (next !== undefined) return begin(run, { branch: step.branch, node: next, parent: step.parent }, [done]);
+  if (next !== undefined) return goOn(run, done, next, parent, { graph, nowMs });
   const warned = withWarning(run, graph.warning(step.node, action || "default"));
-  const { steps, effects } = toPost(warned, stepOf(step.parent) as Step, action);
-  return { run: warned, steps: [done, ...steps], effects };
+  const end = graph.startOf(step.node) === undefined ? step.id : step.end;
+  const ended = isBatchFlow(parent, graph)
+    ? branchEnded(warned, parent, { step: parent.id, index: indexOf(step), action, end }, graph)
+    : toPost(warned, { ...parent, end }, action);
+  return { ...ended, steps: [done, ...ended.steps] };
+}
+
+/** The walk goes on at its next node, unless it has visited as many as its flow allows. */
+function goOn(
+  run: RunState,
+  done: Step,
+  next: string,
+  parent: Step,
+  { graph, nowMs }: Omit<Scene, "stepOf">,
+): Transition {
+  const { branch, visit } = done;
+  if (visit < graph.maxSteps(parent.node)) {
+    return begin(run, [{ branch, node: next, parent: parent.id, visit: visit + 1 }], [done]);
+  }
+  const { name, message } = stepsExceeded(graph.node(parent.node), graph.node(next));
+  const error: RunError = { name, message, node: next, branch, index: null, attempts: null };
+  return finish({ ...run, status: "failed", error }, [done], nowMs);
+}
+
+/** A branch has ended: the next one begins in its place, or, after the last, the batch flow's post. */
+function branchEnded(run: RunState, before: Step, ended: EndedBranch, graph: Graph): Transition {
+  const step = { ...before, ended: before.ended + 1 };
+  const isLast = step.ended === step.branches;
+  const next = isLast ? toPost(run, step, null) : goOnBranching(run, step, graph);
+  return { ...next, ends: [ended] };
+}
+
+function goOnBranching(run: RunState, step: Step, graph: Graph): Transition {
+  return roomFor(step, graph) > 0 ? branched(run, step, 1, graph) : { ...unchanged(run), steps: [step] };
+}
+
+/** Which branch of its batch flow a step is on. */
+export function indexOf({ branch }: Pick<Step, "branch">): number {
+  return Number(branch.slice(branch.lastIndexOf("/") + 1));
 }
 
 function withWarning(run: RunState, warning: string | undefined): RunState {
@@ -186,5 +290,5 @@ function withWarning(run: RunState, warning: string | undefined): RunState {
 }
 
 function finish(run: RunState, steps: Step[], nowMs: number): Transition {
-  return { run: { ...run, finishedMs: nowMs }, steps, effects: [{ type: "finish" }] };
+  return { ...unchanged({ ...run, finishedMs: nowMs }), steps };
 }

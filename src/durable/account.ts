@@ -1,10 +1,10 @@
 import { type Answer, idsOf, pack, type Request, ranges } from "../core/limiter.ts";
+import type { ItemId } from "./items.ts";
 import type { PermitEnding } from "./permits.ts";
 
 /** An item that waits for its permits. */
 export interface Ask {
-  step: number;
-  index: number;
+  item: ItemId;
   /** The names of the accounts it needs a permit of, in the order in which it asks. */
   accounts: readonly string[];
   tokens: number[];

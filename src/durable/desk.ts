@@ -2,8 +2,9 @@ import { sleep } from "../core/attempt.ts";
 import type { Effect } from "../core/run.ts";
 import type { Pages } from "./pages.ts";
 import type { Permits } from "./permits.ts";
-import type { ClaimedItem, Reply, Report } from "./protocol.ts";
-import type { Entry } from "./slots.ts";
+import type { ClaimedItem, Reply, Report, StepBrief } from "./protocol.ts";
+import type { Entry, Slot } from "./slots.ts";
+import type { StepRow } from "./step-store.ts";
 import type { HeldItem } from "./store.ts";
 import type { Walk } from "./walk.ts";
 
@@ -41,16 +42,22 @@ export class Desk {
   }
 
   /**
-   * Where items need permits an outcome may free some, and the limiter's answer may have items for this executor: it gets its
-   * own answer after that one, and need not leave and be called again.
+   * Whether an executor that finds nothing to do is better answered a moment later: hooks that its outcomes lead to may have
+   * items for it, or those of other branches, or, where items need permits, the limiter's answer. So it need not leave and be
+   * called again, which costs more than to wait.
    */
-  async hold({ slot: id, isClaiming }: Report): Promise<void> {
+  mayHaveMoreSoon({ slot, fence, isClaiming }: Report, effects: Effect[]): boolean {
     const { ledger, state } = this.#walk;
-    const slot = ledger.slots.get(id);
-    const answer = this.#permits.nextAnswer;
-    if (!slot || !answer || !isClaiming || ledger.canBegin || state.status !== "running") return;
+    if (!isClaiming || state.status !== "running" || !ledger.slots.isCurrent(slot, fence)) return false;
+    return (effects.length > 0 || ledger.isLimited || this.#walk.isBranching) && !ledger.canBegin;
+  }
+
+  /** Waits for what `mayHaveMoreSoon` promises. */
+  async hold({ slot: id }: Report, flushed: Promise<void>): Promise<void> {
+    const slot = this.#walk.ledger.slots.get(id) as Slot;
+    const answer = this.#walk.ledger.isLimited ? this.#permits.nextAnswer : undefined;
     slot.isNudged = true;
-    await Promise.race([answer, sleep(LONGEST_HOLD_MS)]);
+    await Promise.race([answer ?? flushed, flushed, sleep(LONGEST_HOLD_MS)]);
     slot.isNudged = false;
   }
 
@@ -70,15 +77,19 @@ export class Desk {
   }
 
   #brief(claimed: HeldItem[]): Pick<Reply, "steps" | "items"> {
-    const steps = [...new Set(claimed.map((item) => item.step))].flatMap((id) => this.#walk.step(id) ?? []);
-    return {
-      steps: steps.map(({ id, node, fields }) => ({ step: id, node, fields })),
-      items: claimed.map((item) => this.#claimed(item)),
-    };
+    const briefs = new Map<string, StepBrief>();
+    for (const id of new Set(claimed.map((item) => item.step))) {
+      const { node, fields } = this.#walk.step(id) as StepRow;
+      const key = `${node}\n${fields}`;
+      const known = briefs.get(key);
+      if (known) known.steps.push(id);
+      else briefs.set(key, { node, fields, steps: [id] });
+    }
+    return { steps: [...briefs.values()], items: claimed.map((item) => this.#claimed(item)) };
   }
 
   #claimed({ step, index, attempts, permits }: HeldItem): ClaimedItem {
-    const isLast = this.#walk.ledger.steps.get(step)?.isLastAttempt(index) ?? true;
+    const isLast = this.#walk.ledger.group(step)?.isLastAttempt({ step, index }) ?? true;
     const item = { step, index, attempts, isLast, item: this.#pages.item(step, index) };
     if (permits.length === 0) return item;
     return { ...item, refusalCosts: this.#permits.hasGivenUp(permits) ? "an attempt" : "nothing" };

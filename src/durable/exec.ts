@@ -120,8 +120,7 @@ function openView(node: BaseNode, attempts: number): View {
       return true;
     },
   });
-  const changedInPlace = () => Array.from(changedFields(node, before), ([key, value]) => [key, value]);
-  return { self, fields: () => ({ ...Object.fromEntries(changedInPlace()), ...own }) };
+  return { self, fields: () => ({ ...Object.fromEntries(changedFields(node, before)), ...own }) };
 }
 
 function closedView(node: BaseNode, id: string, attempts: number): View {

@@ -3,6 +3,7 @@ import { decode } from "../core/codec.ts";
 import { isThenable } from "../core/turn.ts";
 import { execItem, type View, viewsOf } from "./exec.ts";
 import type { Outcome } from "./items.ts";
+import { copyOf } from "./live.ts";
 import {
   type ClaimedItem,
   MESSAGE_TEXT,
@@ -80,16 +81,14 @@ class Call extends Attempt {
   }
 }
 
-interface StepNode {
-  fields: string | null;
-  viewAt: (attempts: number) => View;
-}
+/** A node as exec sees it after so many attempts. */
+type NodeAt = (attempts: number) => View;
 
 class Puller {
   readonly #slice: Slice;
   readonly #startedMs = Date.now();
-  /** Each step's node as exec sees it. Items of a sequential node may find other fields on it than the ones before. */
-  readonly #nodes = new Map<number, StepNode>();
+  /** The node of each step that the latest answer has items of. Items of a sequential node may find other fields on it each time. */
+  #nodes = new Map<number, NodeAt>();
   readonly #inExec = new Map<number, Call>();
   #finished: Outcome[] = [];
   #received = 0;
@@ -140,9 +139,8 @@ class Puller {
   }
 
   #accept({ steps, items, isStopped, isDone }: Reply): void {
-    for (const brief of steps) {
-      if (this.#nodes.get(brief.step)?.fields !== brief.fields) this.#nodes.set(brief.step, this.#node(brief));
-    }
+    this.#nodes = new Map();
+    for (const brief of steps) this.#learn(brief);
     this.#received += items.length;
     if ((isStopped || isDone) && !this.#isStopped) this.#stop();
     for (const item of items) if (!this.#inExec.has(keyOf(item))) this.#execute(item);
@@ -161,7 +159,7 @@ class Puller {
       this.#finished.push(notBegun(claimed, "Its permit came too late to be used"));
       return;
     }
-    const view = (this.#nodes.get(claimed.step) as StepNode).viewAt(claimed.attempts);
+    const view = (this.#nodes.get(claimed.step) as NodeAt)(claimed.attempts);
     const call = new Call(this.#slice.order.run, claimed, nowMs);
     const outcome = execItem(view, claimed, call, this.#isStoppedNow);
     if (isThenable(outcome)) this.#endLater(call, outcome);
@@ -292,16 +290,21 @@ class Puller {
     return false;
   }
 
-  #node({ node: id, fields }: StepBrief): StepNode {
-    const node = this.#slice.flow.graph.node(id).clone();
+  /** Each step has a node of its own, whose fields exec may change: they come back with the result. */
+  #learn({ steps, node, fields }: StepBrief): void {
+    for (const step of steps) this.#nodes.set(step, this.#node(node, fields));
+  }
+
+  #node(id: string, fields: string | null): NodeAt {
+    const node = copyOf(this.#slice.flow.graph.node(id));
     if (fields !== null) Object.assign(node, decode(fields));
-    return { fields, viewAt: viewsOf(node, id) };
+    return viewsOf(node, id);
   }
 }
 
-/** One number for an item of a run: it has fewer than 2^21 steps of fewer than 2^32 items. */
+/** One number for an item of a run: it has fewer than 2^27 steps of fewer than 2^26 items. */
 function keyOf({ step, index }: ClaimedItem): number {
-  return step * 2 ** 32 + index;
+  return step * 2 ** 26 + index;
 }
 
 /** The call has no outcome of its own, and is no attempt. */

@@ -1,5 +1,5 @@
 import type { StoredNeeds } from "./needs.ts";
-import { type LongText, ROW_LIMIT } from "./text.ts";
+import { inStatements, type LongText, ROW_LIMIT, STATEMENT_TEXT } from "./text.ts";
 
 export interface ItemRow {
   step: number;
@@ -15,8 +15,6 @@ export interface ItemRow {
 
 const INSERT =
   "insert or replace into item (step, idx, status, attempts, crashes, due_ms, started_ms, finished_ms, body)";
-/** So much text goes into one statement: escaped, which may make it six times as long, it must fit what a row may hold. */
-const STATEMENT_TEXT = ROW_LIMIT / 6;
 
 /** The SQL of a run's items: the pages that prep stored, and a row for each item that has something to say. */
 export class ItemStore {
@@ -35,6 +33,14 @@ export class ItemStore {
     this.#sql.exec("insert into page (step, first, body, needs) values (?, ?, ?, ?)", step, first, stored, said);
   }
 
+  /** What the single items of steps need of their limits, where that was stored. */
+  soloNeeds(steps: readonly number[]): Map<number, StoredNeeds> {
+    const sql = `select id, body->'$.needs' as needs from step
+      where id in (select value from json_each(?)) and needs is not null`;
+    const rows = this.#sql.exec<{ id: number; needs: string }>(sql, JSON.stringify(steps)).toArray();
+    return new Map(rows.map(({ id, needs }) => [id, JSON.parse(needs)]));
+  }
+
   /** What the items of one page need of their limits: of the page that has item `index`. */
   needs(step: number, index: number): { first: number; needs: StoredNeeds[] } {
     const sql = "select first, needs from page where step = ? and first <= ? order by first desc limit 1";
@@ -48,51 +54,71 @@ export class ItemStore {
     for (const { needs } of this.#sql.exec<{ needs: string | null }>(sql, step)) yield* JSON.parse(needs ?? "[]");
   }
 
+  /** Forgets the pages of steps that were lost before they were stored: their numbers will be those of others. */
+  dropPagesAfter(step: number): void {
+    this.#sql.exec("delete from page where step > ?", step);
+    const sql = "delete from long_text where owner glob 'page/*' and cast(substr(owner, 6) as integer) > ?";
+    this.#sql.exec(sql, step);
+  }
+
   /** Forgets the pages of a prep that was interrupted. */
   dropPages(step: number): void {
     this.#sql.exec("delete from page where step = ?", step);
     this.#sql.exec("delete from long_text where owner glob ?", `page/${step}/*`);
   }
 
-  /** The page that has item `index`. */
-  page(step: number, index: number): { first: number; items: string[] } {
-    const { first, body } = this.#sql
-      .exec<{ first: number; body: string }>(
-        "select first, body from page where step = ? and first <= ? order by first desc limit 1",
-        step,
-        index,
-      )
-      .one();
+  /** The one item of a step that has no pages. */
+  solo(step: number): string {
+    const { body } = this.#sql.exec<{ body: string }>("select body from step where id = ?", step).one();
+    // Not taken out by SQL, which would not keep half a surrogate pair.
+    const { item } = JSON.parse(body) as { item: string };
+    return item || this.#longText.get(`page/${step}/0`);
+  }
+
+  /** The page that has item `index`; nothing for a step that has no pages. */
+  page(step: number, index: number): { first: number; items: string[] } | undefined {
+    const sql = "select first, body from page where step = ? and first <= ? order by first desc limit 1";
+    const [page] = this.#sql.exec<{ first: number; body: string }>(sql, step, index).toArray();
+    if (!page) return undefined;
+    const { first, body } = page;
     return { first, items: JSON.parse(body || this.#longText.get(`page/${step}/${first}`)) };
   }
 
   /**
-   * Writes what reports and crashes made of items. Items that ended alike share statements, in which only index and body
+   * Writes what reports and crashes made of items. Items that ended alike share statements, in which only their number and body
    * differ: to bind nine columns for each row, or to take them out of JSON, costs several times as much.
    */
-  save(items: ItemRow[]): void {
-    for (const alike of inBatches(items)) this.#saveAlike(alike);
+  save(items: readonly ItemRow[]): void {
+    for (const alike of alikes(items)) {
+      for (const some of inStatements(alike, textOf)) this.#saveAlike(some);
+    }
   }
 
-  #saveAlike(items: ItemRow[]): void {
-    const { step, status, attempts, crashes, dueMs, startedMs, finishedMs } = items[0] as ItemRow;
-    const columns = [step, status, attempts, crashes, dueMs, startedMs, finishedMs];
-    const bodies: { [index: number]: string | null } = {};
-    for (const item of items) bodies[item.index] = this.#bodyOf(item);
+  #saveAlike(items: readonly ItemRow[]): void {
+    const { step, index, status, attempts, crashes, dueMs, startedMs, finishedMs } = items[0] as ItemRow;
+    const columns = [status, attempts, crashes, dueMs, startedMs, finishedMs];
+    const isOfOneStep = items.length === 1 || items[1]?.step === step;
+    const bodies: { [number: number]: string | null } = {};
+    for (const item of items) bodies[isOfOneStep ? item.index : item.step] = this.#bodyOf(item);
     this.#sql.exec(
-      `${INSERT} select ?, key, ?, ?, ?, ?, ?, ?, value from json_each(?)`,
+      `${INSERT} select ${isOfOneStep ? "?, key" : "key, ?"}, ?, ?, ?, ?, ?, ?, value from json_each(?)`,
+      isOfOneStep ? step : index,
       ...columns,
       JSON.stringify(bodies),
     );
   }
 
-  /** What is known of a step's items, without their bodies, in order. */
-  *states(step: number): Generator<Omit<ItemRow, "body">> {
+  /** What is known of the items of steps, without their bodies, by step and in order. */
+  statesOf(steps: readonly number[]): Map<number, Omit<ItemRow, "body">[]> {
     const rows = this.#sql.exec<{ [key: string]: SqlStorageValue }>(
-      "select idx, status, attempts, crashes, due_ms, started_ms, finished_ms from item where step = ? order by idx",
-      step,
+      `select step, idx, status, attempts, crashes, due_ms, started_ms, finished_ms from item
+       where step in (select value from json_each(?)) order by step, idx`,
+      JSON.stringify(steps),
     );
-    for (const row of rows) yield itemOf(step, row);
+    return Map.groupBy(
+      rows.toArray().map((row) => itemOf(Number(row.step), row)),
+      ({ step }) => step,
+    );
   }
 
   /** The items from index `from` on that have a row, in order; only those of one status if it is given. Read as they are asked for. */
@@ -119,6 +145,21 @@ export class ItemStore {
     }
   }
 
+  /** The texts of settled steps' results, by step and in order. */
+  resultsOf(steps: readonly number[]): Map<number, string[]> {
+    const sql = `select step, idx, body from item
+      where step in (select value from json_each(?)) and status = 'succeeded' order by step, idx`;
+    const results = new Map<number, string[]>();
+    for (const [step, index, body] of this.#sql
+      .exec(sql, JSON.stringify(steps))
+      .raw<[number, number, string | null]>()) {
+      const known = results.get(step) ?? [];
+      known.push(body ?? this.#longText.get(`item/${step}/${index}`));
+      results.set(step, known);
+    }
+    return results;
+  }
+
   /** All items of a step as prep stored them, in order. */
   *paged(step: number): Generator<string> {
     const sql = "select first, body from page where step = ? order by first";
@@ -128,18 +169,17 @@ export class ItemStore {
   }
 
   /** Makes the deferred items whose time has come pending once more, and returns them, longest due first. */
-  releaseDue(step: number, nowMs: number): number[] {
-    const due = "from item where step = ? and status = 'deferred' and due_ms <= ?";
-    const indexes = this.#sql.exec<{ idx: number }>(`select idx ${due} order by due_ms`, step, nowMs).toArray();
-    const release =
-      "update item set status = 'pending', due_ms = null where step = ? and status = 'deferred' and due_ms <= ?";
-    this.#sql.exec(release, step, nowMs);
-    return indexes.map((row) => row.idx);
+  releaseDue(nowMs: number): { step: number; index: number }[] {
+    const due = "status = 'deferred' and due_ms <= ?";
+    const sql = `select step, idx as "index" from item where ${due} order by due_ms`;
+    const released = this.#sql.exec<{ step: number; index: number }>(sql, nowMs).toArray();
+    this.#sql.exec(`update item set status = 'pending', due_ms = null where ${due}`, nowMs);
+    return released;
   }
 
-  earliestDue(step: number): number | null {
-    const sql = "select min(due_ms) as due from item where step = ? and status = 'deferred'";
-    return this.#sql.exec<{ due: number | null }>(sql, step).one().due;
+  earliestDue(): number | null {
+    const sql = "select min(due_ms) as due from item where status = 'deferred'";
+    return this.#sql.exec<{ due: number | null }>(sql).one().due;
   }
 
   #putLong(owner: string, text: string): string {
@@ -155,25 +195,25 @@ export class ItemStore {
   }
 }
 
-/** Cuts items where one ended otherwise than the one before it, or where the bodies are more than one statement takes. */
-function* inBatches(items: ItemRow[]): Generator<ItemRow[]> {
-  let batch: ItemRow[] = [];
-  let text = 0;
-  for (const item of items) {
-    const length = item.body?.length ?? 0;
-    const last = batch.at(-1);
-    if (last && (text + length > STATEMENT_TEXT || !isAlike(last, item))) {
-      yield batch;
-      batch = [];
-      text = 0;
-    }
-    batch.push(item);
-    text += length > STATEMENT_TEXT ? 0 : length;
-  }
-  if (batch.length > 0) yield batch;
+function textOf({ body }: ItemRow): number {
+  return body === null || body.length > STATEMENT_TEXT ? 0 : body.length;
 }
 
-/** Whether two items' rows differ in nothing but index and body. */
+/** Cuts items where one ended otherwise than the one before it, or is neither of its step nor in the same place of another. */
+function* alikes(items: readonly ItemRow[]): Generator<ItemRow[]> {
+  let alike: ItemRow[] = [];
+  for (const item of items) {
+    const last = alike.at(-1);
+    if (last && !(isAlike(last, item) && isNextTo(last, item, alike.at(-2)))) {
+      yield alike;
+      alike = [];
+    }
+    alike.push(item);
+  }
+  if (alike.length > 0) yield alike;
+}
+
+/** Whether two items' rows differ in nothing but place and body. */
 function isAlike(a: ItemRow, b: ItemRow): boolean {
   return (
     a.finishedMs === b.finishedMs &&
@@ -181,9 +221,15 @@ function isAlike(a: ItemRow, b: ItemRow): boolean {
     a.status === b.status &&
     a.attempts === b.attempts &&
     a.crashes === b.crashes &&
-    a.dueMs === b.dueMs &&
-    a.step === b.step
+    a.dueMs === b.dueMs
   );
+}
+
+/** Whether items are all of one step, or each of another and all at the same index. */
+function isNextTo(last: ItemRow, item: ItemRow, before: ItemRow | undefined): boolean {
+  const isSameStep = last.step === item.step;
+  if (before !== undefined && (before.step === last.step) !== isSameStep) return false;
+  return isSameStep || last.index === item.index;
 }
 
 function itemOf(step: number, row: { [key: string]: SqlStorageValue }): Omit<ItemRow, "body"> {

@@ -8,25 +8,11 @@ import {
   isSuspect,
   type Verdict,
 } from "../core/item.ts";
-import type { LimitUse } from "../core/options.ts";
-import type { RetryPolicy } from "../core/retry.ts";
 import type { ItemRow } from "./item-store.ts";
 import { Lines } from "./lines.ts";
-import { type Needs, StepNeeds } from "./needs.ts";
-import type { HeldItem, Home, PermitId, StepRow, Store } from "./store.ts";
-
-/** How a node's items are to be executed. */
-export interface Plan {
-  home: Exclude<Home, "inline">;
-  /** Most items in exec at once. */
-  concurrency: number;
-  perExecutor: number;
-  /** One after the other, each only when the one before has succeeded. */
-  isSequential: boolean;
-  policy: RetryPolicy;
-  /** What each call needs a permit of. */
-  limits: readonly LimitUse[];
-}
+import type { Needs, NeedsReader } from "./needs.ts";
+import type { Pool } from "./pool.ts";
+import type { HeldItem, PermitId } from "./store.ts";
 
 /** What came of one call of exec: its result or its failure, and the fields it set on the node where that is allowed. */
 export type Outcome = { step: number; index: number; attempts: number; fields?: string; tokens?: number } & (
@@ -44,6 +30,9 @@ export interface Counts {
   failed: number;
 }
 
+/** An item, by its step and its place there. */
+export type ItemId = Pick<HeldItem, "step" | "index">;
+
 /** `asked` and `permitted` are known to memory alone: after a crash a permit is asked for anew. */
 type Standing = "ready" | "suspect" | "deferred" | "asked" | "permitted" | "held";
 
@@ -53,316 +42,373 @@ interface OpenItem {
   held: HeldItem | null;
 }
 
+/** So many times as many items as may be in exec wait for permits at most, lest each step of a node asks for all it could use. */
+const MOST_WAITING = 4;
+
 const NO_PERMITS: readonly PermitId[] = [];
 
 const UNTRIED: History = { attempts: 0, crashes: 0 };
 
+/** What a row says of an item, and not what came of it. */
+export type ItemState = Omit<ItemRow, "body">;
+
 /**
- * The items of one step: which are open and where each stands. An item is known by its index. One that was never begun is in
- * its line; else, what is not open is settled. The rows are the truth; this is rebuilt from them.
+ * A group of open items of one node, and where each stands: the items of one step of a batch node, or the single items of all
+ * open steps of a plain one. An item is known by a number, its index in the one case, its step in the other. One that was never
+ * begun is in its line; else, what is not open is settled. The rows are the truth; this is rebuilt from them.
  */
-export class StepItems {
-  readonly step: number;
-  readonly plan: Plan;
-  readonly total: number;
-  /** Whether its items need permits. */
-  readonly isLimited: boolean;
+export class Items {
+  /** Nothing where it has the single items of many steps. */
+  readonly step: number | null;
+  readonly pool: Pool;
+  /** Has changed since its pool last looked. */
+  isStale = false;
   succeeded = 0;
   failed = 0;
-  held = 0;
-  deferred = 0;
-  /** When the first deferred item is due. */
-  earliestDueMs: number | null = null;
-  readonly #store: Store;
-  readonly #needs: StepNeeds;
+  #held = 0;
+  #deferred = 0;
+  #total: number;
+  readonly #needs: NeedsReader;
   readonly #lines: Lines;
   readonly #open = new Map<number, OpenItem>();
   readonly #suspects = new Set<number>();
   readonly #permitted = new Map<number, readonly PermitId[]>();
   readonly #permittedSuspects = new Map<number, readonly PermitId[]>();
 
-  constructor(store: Store, row: StepRow, plan: Plan) {
-    this.#store = store;
-    this.step = row.id;
-    this.total = row.total;
-    this.plan = plan;
-    this.isLimited = plan.limits.length > 0;
-    this.#needs = new StepNeeds(store.items, row.id, plan.limits);
-    this.#lines = new Lines(row.total, plan.isSequential ? null : this.#needs.lineKeys());
+  constructor(step: number | null, total: number, pool: Pool, needs: NeedsReader) {
+    this.step = step;
+    this.#total = total;
+    this.pool = pool;
+    this.#needs = needs;
+    this.#lines = new Lines(total, pool.plan.isSequential ? null : needs.lineKeys());
+    pool.add(this);
+  }
+
+  /** Another step of a plain node has its item now. */
+  join(step: number): void {
+    this.#total++;
+    this.#open.set(step, { history: UNTRIED, standing: "ready", held: null });
+    this.#lines.join(step, this.#needs.lineKey(step));
+    this.pool.touch(this);
   }
 
   /** Rebuilds where every item stands from its row and from what slots were given. Returns what is still held of that. */
-  restore(given: HeldItem[]): HeldItem[] {
+  restore(states: Iterable<ItemState>, given: Iterable<HeldItem>): Iterable<HeldItem> {
     const held = new Map<number, HeldItem>();
-    for (const item of given) if ((held.get(item.index)?.claimedMs ?? -1) < item.claimedMs) held.set(item.index, item);
-    for (const row of this.#store.items.states(this.step)) this.#restoreItem(row, held);
+    for (const item of given) {
+      const number = this.#numberOf(item);
+      if ((held.get(number)?.claimedMs ?? -1) < item.claimedMs) held.set(number, item);
+    }
+    for (const state of states) this.#restoreItem(state, held);
     for (const item of held.values()) this.#hold(item);
-    this.earliestDueMs = this.#store.items.earliestDue(this.step);
-    return [...held.values()];
+    return held.values();
   }
 
   get counts(): Counts {
-    const { total, succeeded, failed, held: running } = this;
-    const deferred = this.deferred + this.#lines.asked.size;
+    const { succeeded, failed } = this;
+    const [total, running] = [this.#total, this.#held];
+    const deferred = this.#deferred + this.#lines.asked.size;
     return { total, pending: total - succeeded - failed - running - deferred, running, deferred, succeeded, failed };
   }
 
-  get isSettled(): boolean {
-    return this.succeeded + this.failed === this.total;
+  isSettled(step: number): boolean {
+    return this.step === null ? !this.#open.has(step) : this.succeeded + this.failed === this.#total;
   }
 
-  history(index: number): History {
-    return this.#open.get(index)?.history ?? UNTRIED;
+  /** The step of an item that joined goes on: the item counts here no more. */
+  part(step: number): void {
+    this.#total--;
+    this.succeeded--;
+    this.#lines.part(step);
+    this.#needs.forget(step);
   }
 
-  isLastAttempt(index: number): boolean {
-    return isLastAttempt(this.history(index), this.plan.policy);
+  history(id: ItemId): History {
+    return this.#historyOf(this.#numberOf(id));
   }
 
-  isSuspect(index: number): boolean {
-    return isSuspect(this.history(index));
+  isLastAttempt(id: ItemId): boolean {
+    return isLastAttempt(this.history(id), this.pool.plan.policy);
   }
 
-  isOpen(index: number): boolean {
-    return index < this.total && (this.#lines.isFresh(index) || this.#open.has(index));
+  isSuspect(id: ItemId): boolean {
+    return isSuspect(this.history(id));
   }
 
-  /** How many items could begin at once, were there executors for them. Suspects do not count. */
-  get startable(): number {
-    if (this.isLimited) return this.#permitted.size;
-    return Math.max(0, Math.min(this.#free, this.#lines.size));
+  /** How many items could begin if there were no bound on how many of the node are in exec. */
+  get ready(): number {
+    return this.#isBlocked ? 0 : Math.min(this.#lines.size, this.pool.plan.isSequential ? 1 : Number.POSITIVE_INFINITY);
   }
 
-  /** An item that begins now in `slot`, if one may. */
-  take(slot: number, nowMs: number): HeldItem | undefined {
-    if (this.startable === 0) return undefined;
-    const index = this.isLimited ? firstOf(this.#permitted.keys()) : this.#lines.take();
-    return index === undefined ? undefined : this.#claim(slot, index, nowMs);
+  /** Whether an item has its permits and was not begun. */
+  get isPermitted(): boolean {
+    return this.#permitted.size > 0;
   }
 
   /** Whether a suspect waits that could begin, were it alone. */
   get hasSuspect(): boolean {
-    return (this.isLimited ? this.#permittedSuspects : this.#suspects).size > 0;
+    return (this.pool.isLimited ? this.#permittedSuspects : this.#suspects).size > 0;
+  }
+
+  /** An item that begins now in `slot`, if one may. */
+  take(slot: number, nowMs: number): HeldItem | undefined {
+    const { isLimited, free } = this.pool;
+    if (!isLimited && (free <= 0 || this.#isBlocked)) return undefined;
+    const number = isLimited ? firstOf(this.#permitted.keys()) : this.#lines.take();
+    return number === undefined ? undefined : this.#claim(slot, number, nowMs);
   }
 
   /** A suspect to be claimed alone. */
   takeSuspect(slot: number, nowMs: number): HeldItem | undefined {
-    const index = firstOf((this.isLimited ? this.#permittedSuspects : this.#suspects).keys());
-    return index === undefined ? undefined : this.#claim(slot, index, nowMs);
+    const number = firstOf((this.pool.isLimited ? this.#permittedSuspects : this.#suspects).keys());
+    return number === undefined ? undefined : this.#claim(slot, number, nowMs);
   }
 
   /**
    * Takes the items for which permits are to be asked out of their lines: as many as could begin if they had one. A line that
    * has to wait keeps none of the others from going on, so all that wait ask for as many.
    */
-  ask(): number[] {
-    if (!this.isLimited) return [];
-    const free = this.#free;
-    const asked: number[] = [];
-    const ask = (index: number) => {
-      this.#stand(index, this.history(index), "asked");
-      asked.push(index);
+  ask(): ItemId[] {
+    const { free, asked, waiting } = this.pool;
+    const most = this.pool.plan.isSequential ? Number(!this.#isBlocked) : free;
+    const numbers: number[] = [];
+    const ask = (number: number) => {
+      this.#stand(number, this.#historyOf(number), "asked");
+      numbers.push(number);
     };
-    for (let room = free - (this.#lines.asked.size - this.#lines.waiting); room > 0; room--) {
-      const index = this.#lines.take();
-      if (index === undefined) break;
-      ask(index);
+    for (let room = Math.min(most, free - (asked - waiting)); room > 0; room--) {
+      const number = this.#lines.take();
+      if (number === undefined) break;
+      ask(number);
     }
-    for (const index of this.#lines.takeBehind(free)) ask(index);
-    return asked.length > 0 ? asked : this.#askForSuspect();
+    for (const number of this.#lines.takeBehind(most)) {
+      ask(number);
+      if (this.pool.waiting > MOST_WAITING * this.pool.plan.concurrency) break;
+    }
+    if (numbers.length === 0) numbers.push(...this.#askForSuspect());
+    return numbers.map((number) => this.#idOf(number));
   }
 
   /** What an item needs of each limit of its node. */
-  needs(index: number): Needs {
-    return this.#needs.of(index);
+  needs(id: ItemId): Needs {
+    return this.#needs.of(this.#numberOf(id));
   }
 
   /** Whether an item waits for a permit. */
-  isAsked(index: number): boolean {
-    return this.#lines.asked.has(index);
+  isAsked(id: ItemId): boolean {
+    return this.#lines.asked.has(this.#numberOf(id));
   }
 
   /** A limit answered that an item has to wait. */
-  wait(index: number): void {
-    this.#lines.wait(index);
+  wait(id: ItemId): void {
+    const before = this.#lines.waiting;
+    this.#lines.wait(this.#numberOf(id));
+    this.pool.waiting += this.#lines.waiting - before;
+    this.pool.touch(this);
   }
 
   /** An item has all its permits. `false` where it cannot begin now: too many others have begun meanwhile. */
-  permit(index: number, permits: readonly PermitId[]): boolean {
-    if (this.#open.get(index)?.standing !== "asked") return false;
-    const isFree = this.held + this.#permitted.size < this.plan.concurrency;
+  permit(id: ItemId, permits: readonly PermitId[]): boolean {
+    const number = this.#numberOf(id);
+    const history = this.#historyOf(number);
+    if (this.#open.get(number)?.standing !== "asked") return false;
+    const isFree = this.pool.free > 0;
     if (isFree) {
-      this.#stand(index, this.history(index), "permitted");
-      (this.isSuspect(index) ? this.#permittedSuspects : this.#permitted).set(index, permits);
-    } else this.#queue(index, this.history(index));
+      this.#stand(number, history, "permitted");
+      (isSuspect(history) ? this.#permittedSuspects : this.#permitted).set(number, permits);
+      if (!isSuspect(history)) this.pool.permitted++;
+    } else this.#queue(number, history);
     return isFree;
   }
 
   /** The permits of an item that was not begun yet, if it has its permits. */
-  permitsOf(index: number): readonly PermitId[] {
-    return this.#permitted.get(index) ?? this.#permittedSuspects.get(index) ?? NO_PERMITS;
+  permitsOf(id: ItemId): readonly PermitId[] {
+    const number = this.#numberOf(id);
+    return this.#permitted.get(number) ?? this.#permittedSuspects.get(number) ?? NO_PERMITS;
   }
 
   /** Gives up the permits of items that were not begun: of all, or of those that are meant. */
   unpermit(isMeant: (permits: readonly PermitId[]) => boolean = () => true): PermitId[] {
     const given = [...this.#permitted, ...this.#permittedSuspects].filter(([, permits]) => isMeant(permits));
-    for (const [index] of given) this.#queue(index, this.history(index));
+    for (const [number] of given) this.#queue(number, this.#historyOf(number));
     return given.flatMap(([, permits]) => permits);
   }
 
   /** What is held of an item, if it is in exec. */
-  heldItem(index: number): HeldItem | null {
-    return this.#open.get(index)?.held ?? null;
+  heldItem(id: ItemId): HeldItem | null {
+    return this.#open.get(this.#numberOf(id))?.held ?? null;
   }
 
   /** What an outcome makes of its item: the row to be saved. Nothing if the item is settled already. */
   settle(outcome: Outcome, nowMs: number, random: number): ItemRow | undefined {
-    const open = this.#open.get(outcome.index);
-    if (!open && !this.isOpen(outcome.index)) return undefined;
+    const number = this.#numberOf(outcome);
+    const open = this.#open.get(number);
+    if (!open && !this.#lines.isFresh(number)) return undefined;
     const before = open?.history ?? UNTRIED;
     const times = { startedMs: open?.held?.claimedMs ?? null, finishedMs: nowMs };
-    if (outcome.ok) return this.#succeed(outcome.index, before, outcome.body, times);
+    if (outcome.ok) return this.#succeed(number, before, outcome.body, times);
     const verdict =
       outcome.isAttempt === false
         ? afterRefusal(before)
-        : afterFailure(before, outcome.failure, this.plan.policy, nowMs, random);
-    return this.#judge(outcome.index, verdict, times);
+        : afterFailure(before, outcome.failure, this.pool.plan.policy, nowMs, random);
+    return this.#judge(number, verdict, times);
   }
 
   /** An item that never begins, because no permit for it can be had: the row to be saved. */
-  fail(index: number, failure: Failure, nowMs: number): ItemRow | undefined {
-    if (this.#open.get(index)?.standing !== "asked") return undefined;
-    const verdict: Verdict = { status: "failed", history: this.history(index), failure };
-    return this.#judge(index, verdict, { startedMs: null, finishedMs: nowMs });
+  fail(id: ItemId, failure: Failure, nowMs: number): ItemRow | undefined {
+    const number = this.#numberOf(id);
+    if (this.#open.get(number)?.standing !== "asked") return undefined;
+    const verdict: Verdict = { status: "failed", history: this.#historyOf(number), failure };
+    return this.#judge(number, verdict, { startedMs: null, finishedMs: nowMs });
   }
 
   /** The item's executor was lost: the row to be saved. */
-  crash({ index, claimedMs }: HeldItem, nowMs: number): ItemRow {
-    return this.#judge(index, afterCrash(this.history(index), nowMs), { startedMs: claimedMs, finishedMs: nowMs });
+  crash(item: HeldItem, nowMs: number): ItemRow {
+    const verdict = afterCrash(this.history(item), nowMs);
+    return this.#judge(this.#numberOf(item), verdict, { startedMs: item.claimedMs, finishedMs: nowMs });
   }
 
-  #succeed(index: number, before: History, body: string, times: Pick<ItemRow, "startedMs" | "finishedMs">): ItemRow {
-    this.#remove(index);
+  /** A deferred item has come due. */
+  release(id: ItemId): void {
+    const number = this.#numberOf(id);
+    if (this.#open.get(number)?.standing === "deferred") this.#queue(number, this.#historyOf(number));
+  }
+
+  #numberOf({ step, index }: ItemId): number {
+    return this.step === null ? step : index;
+  }
+
+  #idOf(number: number): ItemId {
+    return this.step === null ? { step: number, index: 0 } : { step: this.step, index: number };
+  }
+
+  #historyOf(number: number): History {
+    return this.#open.get(number)?.history ?? UNTRIED;
+  }
+
+  #succeed(number: number, before: History, body: string, times: Pick<ItemRow, "startedMs" | "finishedMs">): ItemRow {
+    this.#remove(number);
     this.succeeded++;
-    const attempts = before.attempts + 1;
-    return {
-      step: this.step,
-      index,
-      status: "succeeded",
-      attempts,
-      crashes: before.crashes,
-      dueMs: null,
-      ...times,
-      body,
-    };
+    const { step, index } = this.#idOf(number);
+    const history = { attempts: before.attempts + 1, crashes: before.crashes };
+    return { step, index, status: "succeeded", ...history, dueMs: null, ...times, body };
   }
 
-  #judge(index: number, verdict: Verdict, times: Pick<ItemRow, "startedMs" | "finishedMs">): ItemRow {
-    const row = { step: this.step, index, ...verdict.history, dueMs: null, body: null };
+  #judge(number: number, verdict: Verdict, times: Pick<ItemRow, "startedMs" | "finishedMs">): ItemRow {
+    const row = { ...this.#idOf(number), ...verdict.history, dueMs: null, body: null };
     if (verdict.status === "failed") {
-      this.#remove(index);
+      this.#remove(number);
       this.failed++;
       return { ...row, ...times, status: "failed", body: JSON.stringify(verdict.failure) };
     }
     const waiting = { ...row, startedMs: times.startedMs, finishedMs: null };
     if (verdict.status === "pending") {
-      this.#queue(index, verdict.history);
+      this.#queue(number, verdict.history);
       return { ...waiting, status: "pending" };
     }
-    this.#stand(index, verdict.history, "deferred");
-    this.earliestDueMs = Math.min(this.earliestDueMs ?? Infinity, verdict.dueMs);
+    this.#stand(number, verdict.history, "deferred");
     return { ...waiting, status: "deferred", dueMs: verdict.dueMs };
   }
 
   /** An outcome committed after the item was given makes the slot's claim to it stale. */
-  #restoreItem(row: Omit<ItemRow, "body">, held: Map<number, HeldItem>): void {
-    const { index, status } = row;
-    this.#lines.leave(index);
+  #restoreItem(row: ItemState, held: Map<number, HeldItem>): void {
+    const { status } = row;
+    const number = this.#numberOf(row);
+    this.#lines.leave(number);
     const isOpen = status === "pending" || status === "deferred";
-    const claim = held.get(index);
+    const claim = held.get(number);
     // A refusal is an outcome that changes no attempts: what tells is whether the claim is the one it came from.
     const isSettled = claim?.attempts !== row.attempts || claim.claimedMs <= (row.startedMs ?? -1);
-    if (!isOpen || isSettled) held.delete(index);
+    if (!isOpen || isSettled) held.delete(number);
+    if (!isOpen) this.#remove(number);
     if (status === "succeeded") this.succeeded++;
     else if (status === "failed") this.failed++;
-    else if (status === "deferred") this.#stand(index, row, "deferred");
-    else this.#queue(index, row);
+    else if (status === "deferred") this.#stand(number, row, "deferred");
+    else this.#queue(number, row);
   }
 
-  /** Makes what has come due pending once more. */
-  release(nowMs: number): void {
-    if (this.earliestDueMs === null || this.earliestDueMs > nowMs) return;
-    for (const index of this.#store.items.releaseDue(this.step, nowMs)) {
-      if (this.#open.get(index)?.standing === "deferred") this.#queue(index, this.history(index));
-    }
-    this.earliestDueMs = this.#store.items.earliestDue(this.step);
-  }
-
-  #queue(index: number, history: History): void {
+  #queue(number: number, history: History): void {
     const isApart = isSuspect(history);
-    this.#stand(index, history, isApart ? "suspect" : "ready");
-    if (isApart) this.#suspects.add(index);
-    else this.#lines.add(index);
+    this.#stand(number, history, isApart ? "suspect" : "ready");
+    if (isApart) this.#suspects.add(number);
+    else this.#lines.add(number);
   }
 
-  /** How many more items may be in exec. Items that come one after the other wait for one that has to be tried again. */
-  get #free(): number {
-    if (this.plan.isSequential && (this.deferred > 0 || this.#suspects.size > 0)) return 0;
-    return this.plan.concurrency - this.held - this.#permitted.size;
+  /** Items that come one after the other wait for one that is under way, and for one that has to be tried again. */
+  get #isBlocked(): boolean {
+    if (!this.pool.plan.isSequential) return false;
+    return this.#held + this.#permitted.size + this.#lines.asked.size + this.#deferred + this.#suspects.size > 0;
   }
 
-  /** A suspect's turn comes when nothing else of its step is left to be begun. */
+  /** A suspect's turn comes when nothing else of its group is left to be begun. */
   #askForSuspect(): number[] {
-    const [index] = this.#suspects;
-    const isAlone = this.held + this.#lines.asked.size + this.#permitted.size + this.#permittedSuspects.size === 0;
-    if (index === undefined || !isAlone) return [];
-    this.#stand(index, this.history(index), "asked");
-    return [index];
+    const [number] = this.#suspects;
+    const isAlone = this.#held + this.#lines.asked.size + this.#permitted.size + this.#permittedSuspects.size === 0;
+    if (number === undefined || !isAlone) return [];
+    this.#stand(number, this.#historyOf(number), "asked");
+    return [number];
   }
 
-  #claim(slot: number, index: number, nowMs: number): HeldItem {
-    const { attempts } = this.history(index);
-    const permits = this.isLimited ? this.permitsOf(index) : NO_PERMITS;
-    const item = { slot, step: this.step, index, attempts, claimedMs: nowMs, permits };
+  #claim(slot: number, number: number, nowMs: number): HeldItem {
+    const { attempts } = this.#historyOf(number);
+    const id = this.#idOf(number);
+    const permits = this.pool.isLimited ? this.permitsOf(id) : NO_PERMITS;
+    const item = { slot, step: id.step, index: id.index, attempts, claimedMs: nowMs, permits };
     this.#hold(item);
     return item;
   }
 
   #hold(item: HeldItem): void {
-    const history = this.history(item.index);
-    this.#remove(item.index);
-    this.#open.set(item.index, { history, standing: "held", held: item });
-    this.held++;
+    const number = this.#numberOf(item);
+    const history = this.#historyOf(number);
+    this.#remove(number);
+    this.#open.set(number, { history, standing: "held", held: item });
+    this.#held++;
+    this.pool.held++;
   }
 
-  #stand(index: number, { attempts, crashes }: History, standing: Exclude<Standing, "held">): void {
-    this.#remove(index);
-    this.#open.set(index, { history: { attempts, crashes }, standing, held: null });
-    if (standing === "deferred") this.deferred++;
-    if (standing === "asked") this.#lines.ask(index);
+  #stand(number: number, { attempts, crashes }: History, standing: Exclude<Standing, "held">): void {
+    this.#remove(number);
+    this.#open.set(number, { history: { attempts, crashes }, standing, held: null });
+    if (standing === "deferred") this.#deferred++;
+    if (standing !== "asked") return;
+    this.#lines.ask(number);
+    this.pool.asked++;
   }
 
-  #remove(index: number): void {
-    const standing = this.#open.get(index)?.standing;
+  #remove(number: number): void {
+    this.pool.touch(this);
+    const standing = this.#open.get(number)?.standing;
     if (standing === undefined) {
-      this.#lines.leave(index);
+      this.#lines.leave(number);
       return;
     }
-    if (standing === "held") this.held--;
-    if (standing === "deferred") this.deferred--;
-    if (standing === "ready") this.#lines.leave(index);
-    if (standing === "suspect") this.#suspects.delete(index);
-    if (standing === "permitted") this.#unpermit(index);
-    if (standing === "asked") this.#lines.unask(index);
-    this.#open.delete(index);
+    if (standing === "held") {
+      this.#held--;
+      this.pool.held--;
+    }
+    if (standing === "deferred") this.#deferred--;
+    if (standing === "ready") this.#lines.leave(number);
+    if (standing === "suspect") this.#suspects.delete(number);
+    if (standing === "permitted") this.#unpermit(number);
+    if (standing === "asked") this.#unask(number);
+    this.#open.delete(number);
   }
-  #unpermit(index: number): void {
-    this.#permitted.delete(index);
-    this.#permittedSuspects.delete(index);
+
+  #unpermit(number: number): void {
+    if (this.#permitted.delete(number)) this.pool.permitted--;
+    this.#permittedSuspects.delete(number);
+  }
+
+  #unask(number: number): void {
+    const before = this.#lines.waiting;
+    this.#lines.unask(number);
+    this.pool.asked--;
+    this.pool.waiting += this.#lines.waiting - before;
   }
 }
 
-function firstOf(indexes: Iterable<number>): number | undefined {
-  for (const index of indexes) return index;
+function firstOf(numbers: Iterable<number>): number | undefined {
+  for (const number of numbers) return number;
   return undefined;
 }

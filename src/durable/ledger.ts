@@ -1,8 +1,12 @@
 import type { Failure } from "../core/errors.ts";
 import type { ItemRow } from "./item-store.ts";
-import type { Outcome, StepItems } from "./items.ts";
+import { type ItemId, Items, type Outcome } from "./items.ts";
+import { SoloNeeds, StepNeeds, type StoredNeeds } from "./needs.ts";
 import type { PermitEnding, PermitNews } from "./permits.ts";
+import type { Plan } from "./plan.ts";
+import { Pool } from "./pool.ts";
 import { type Entry, LEASE_MS, type Slot, Slots, type Wake } from "./slots.ts";
+import type { StepRow } from "./step-store.ts";
 import type { HeldItem, Home, Store } from "./store.ts";
 
 /** What a report or a lost executor made of items. */
@@ -15,33 +19,100 @@ export interface Settled {
   fields: { step: number; fields: string }[];
 }
 
+/** A node's open items. */
+interface Work {
+  pool: Pool;
+  /** Those of a plain node's steps. */
+  solo: { items: Items; needs: SoloNeeds } | undefined;
+}
+
 /**
  * Who holds what: the slots of a run and the open steps' items. Its methods are called within a transaction; each leaves rows
  * and memory saying the same.
  */
 export class Ledger {
-  readonly steps = new Map<number, StepItems>();
   readonly slots: Slots;
+  /** When the first deferred item is due. */
+  earliestDueMs: number | null = null;
+  readonly #planOf: (node: string) => Plan;
+  readonly #work = new Map<string, Work>();
+  readonly #groups = new Map<number, Items>();
+  /** Results of plain nodes' steps that post will want in a moment. */
+  readonly #results = new Map<number, string>();
   #news: PermitNews = { begun: [], ended: [], unused: [] };
   /** What executors held that fell silent, and until when its permits are kept. */
   #silent = new Map<HeldItem, number>();
   readonly #store: Store;
 
-  constructor(store: Store) {
+  constructor(store: Store, planOf: (node: string) => Plan) {
     this.#store = store;
+    this.#planOf = planOf;
     this.slots = new Slots(store);
   }
 
-  restore(steps: StepItems[], nowMs: number): void {
+  /** Takes up the items of steps that were in exec when the object was lost. */
+  restore(steps: readonly StepRow[], nowMs: number): void {
     this.slots.restore(nowMs);
-    const given = [...this.heldItems()];
+    const known = this.#store.items.statesOf(steps.map(({ id }) => id));
+    const needs = this.#store.items.soloNeeds(steps.map(({ id }) => id));
+    for (const step of steps) this.open(step, needs.get(step.id) ?? null);
+    const given = Map.groupBy(this.heldItems(), ({ step }) => this.#groups.get(step));
     const held = new Set<HeldItem>();
-    for (const step of steps) {
-      this.steps.set(step.step, step);
-      for (const item of step.restore(given.filter((item) => item.step === step.step))) held.add(item);
+    for (const group of new Set(this.#groups.values())) {
+      const ids = group.step === null ? steps.map(({ id }) => id) : [group.step];
+      const states = ids.filter((id) => this.#groups.get(id) === group).flatMap((id) => known.get(id) ?? []);
+      for (const item of group.restore(states, given.get(group) ?? [])) held.add(item);
     }
     // Not by intersection(), which may change the order, and the order tells what an executor has missed.
     for (const slot of this.slots.all()) slot.held = new Set([...slot.held].filter((item) => held.has(item)));
+    this.earliestDueMs = this.#store.items.earliestDue();
+  }
+
+  /** A step's items may begin. */
+  open({ id, node, total, isSolo }: StepRow, needs: StoredNeeds | null): void {
+    const work = this.#workAt(node);
+    if (isSolo) this.#join(work, id, needs);
+    else {
+      const reader = new StepNeeds(this.#store.items, id, work.pool.plan.limits);
+      this.#groups.set(id, new Items(id, total, work.pool, reader));
+    }
+  }
+
+  /** A step whose items are all settled goes on. Returns what became of them. */
+  close(step: number): { succeeded: number; failed: number } {
+    const group = this.#groups.get(step) as Items;
+    this.#groups.delete(step);
+    if (group.step !== null) {
+      group.pool.drop(group);
+      return { succeeded: group.succeeded, failed: group.failed };
+    }
+    group.part(step);
+    return { succeeded: 1, failed: 0 };
+  }
+
+  /** The groups of open items. */
+  *groups(): Generator<Items> {
+    for (const { pool } of this.#work.values()) yield* pool.groups;
+  }
+
+  pools(): Pool[] {
+    return Array.from(this.#work.values(), ({ pool }) => pool);
+  }
+
+  group(step: number): Items | undefined {
+    return this.#groups.get(step);
+  }
+
+  /** Whether all items of a step are settled that was opened and not closed yet. */
+  isSettled(step: number): boolean {
+    return this.#groups.get(step)?.isSettled(step) ?? false;
+  }
+
+  /** The result of a plain node's step, encoded: for its post. */
+  takeResult(step: number): string {
+    const known = this.#results.get(step);
+    this.#results.delete(step);
+    return known ?? (this.#store.items.results(step).next().value as string);
   }
 
   /** How many items are in exec now. */
@@ -68,8 +139,7 @@ export class Ledger {
   }
 
   get isLimited(): boolean {
-    for (const step of this.steps.values()) if (step.isLimited) return true;
-    return false;
+    return this.pools().some(({ isLimited, groups }) => isLimited && groups.size > 0);
   }
 
   *heldItems(): Generator<HeldItem> {
@@ -83,23 +153,16 @@ export class Ledger {
 
   /** Whether an item could be given to an executor now. */
   get canBegin(): boolean {
-    for (const step of this.steps.values()) if (step.startable > 0 || (step.hasSuspect && this.held === 0)) return true;
-    return false;
+    return this.pools().some((pool) => pool.startable > 0 || (pool.suspicious.size > 0 && this.held === 0));
   }
 
-  /** When the first deferred item is due. */
-  get earliestDueMs(): number | null {
-    let earliest: number | null = null;
-    for (const { earliestDueMs } of this.steps.values()) {
-      if (earliestDueMs !== null && earliestDueMs < (earliest ?? Number.POSITIVE_INFINITY)) earliest = earliestDueMs;
-    }
-    return earliest;
-  }
-
-  /** Calls as many slots as could begin items now, beyond those called already. Returns the wakes to be sent. */
-  wakeForWork(nowMs: number): Wake[] {
-    for (const step of this.steps.values()) step.release(nowMs);
-    if (this.#isInlineWork()) return [this.slots.wake("inline", nowMs)];
+  /**
+   * Calls as many slots as could begin items now, beyond those called already. Returns the wakes to be sent. `mayBeInline`: the
+   * run's object itself may execute what is alone.
+   */
+  wakeForWork(mayBeInline: boolean, nowMs: number): Wake[] {
+    this.#release(nowMs);
+    if (mayBeInline && this.#isInlineWork()) return [this.slots.wake("inline", nowMs)];
     return (["object", "queue"] as const).flatMap((home) => {
       const missing = this.#executorsWanted(home) - this.slots.expectedAt(home);
       return Array.from({ length: Math.max(0, missing) }, () => this.slots.wake(home, nowMs));
@@ -112,11 +175,11 @@ export class Ledger {
    */
   nudge(): Slot[] {
     const nudged: Slot[] = [];
-    for (const step of this.steps.values()) {
-      if (!step.isLimited || step.plan.home !== "object" || this.#hasLoneSuspect()) continue;
+    for (const pool of this.pools()) {
+      if (!pool.isLimited || pool.plan.home !== "object" || this.#hasLoneSuspect()) continue;
       for (const slot of this.slots.all()) {
-        if (this.#unexpected(step) <= 0) break;
-        if (slot.home !== "object" || slot.state !== "live" || slot.isNudged || roomAt(slot, step) <= 0) continue;
+        if (this.#unexpected(pool) <= 0) break;
+        if (slot.home !== "object" || slot.state !== "live" || slot.isNudged || roomAt(slot, pool) <= 0) continue;
         slot.isNudged = true;
         nudged.push(slot);
       }
@@ -149,39 +212,41 @@ export class Ledger {
     const rows: ItemRow[] = [];
     const fields: Settled["fields"] = [];
     for (const outcome of outcomes) {
-      const step = this.steps.get(outcome.step);
-      const held = step?.heldItem(outcome.index) ?? null;
+      const group = this.#groups.get(outcome.step);
+      const held = group?.heldItem(outcome) ?? null;
       const isHolder = isCurrent && held?.slot === id && held.attempts === outcome.attempts;
-      const unused = step?.isLimited ? step.permitsOf(outcome.index) : [];
-      const row = isHolder || outcome.ok ? step?.settle(outcome, nowMs, random()) : undefined;
+      const unused = group?.pool.isLimited ? group.permitsOf(outcome) : [];
+      const row = isHolder || outcome.ok ? group?.settle(outcome, nowMs, random()) : undefined;
       if (!row) continue;
       // It had been given a permit to be executed once more.
       if (unused.length > 0) this.#news.unused.push(...unused);
       rows.push(row);
+      if (outcome.ok && group?.step === null && outcome.body.length <= LONGEST_KEPT)
+        this.#results.set(outcome.step, outcome.body);
       if (outcome.fields !== undefined) fields.push({ step: outcome.step, fields: outcome.fields });
       // An item that has an outcome is held by nobody any more, whoever brought it.
-      if (held) this.#release(held, nowMs, isHolder ? endingOf(outcome) : LOST);
+      if (held) this.#letGo(held, nowMs, isHolder ? endingOf(outcome) : LOST);
     }
     return { ...this.#settled(rows), fields };
   }
 
   /** An executor says that calls have begun. */
-  begun(id: number, fence: number, begun: { step: number; index: number; ageMs: number }[], nowMs: number): void {
+  begun(id: number, fence: number, begun: (ItemId & { ageMs: number })[], nowMs: number): void {
     if (!this.slots.isCurrent(id, fence)) return;
-    for (const { step, index, ageMs } of begun) {
-      const held = this.steps.get(step)?.heldItem(index);
+    for (const { ageMs, ...item } of begun) {
+      const held = this.#groups.get(item.step)?.heldItem(item);
       if (held?.slot === id) this.#news.begun.push({ permits: held.permits, atMs: nowMs - ageMs });
     }
   }
 
   /** An executor of a run that has finished has nothing in exec any more: what it held and never reported is over. */
   drop(id: number, nowMs: number): void {
-    for (const item of this.slots.get(id)?.held ?? []) this.#release(item, nowMs, LOST);
+    for (const item of this.slots.get(id)?.held ?? []) this.#letGo(item, nowMs, LOST);
   }
 
   /** An item that never begins, because no permit for it can be had. */
-  fail(step: number, index: number, failure: Failure, nowMs: number): Settled {
-    const row = this.steps.get(step)?.fail(index, failure, nowMs);
+  fail(id: ItemId, failure: Failure, nowMs: number): Settled {
+    const row = this.#groups.get(id.step)?.fail(id, failure, nowMs);
     return this.#settled(row ? [row] : []);
   }
 
@@ -194,7 +259,7 @@ export class Ledger {
     const slot = this.slots.get(id) as Slot;
     const missed = slot.given > received ? [...slot.held].slice(received - slot.given) : [];
     if (missed.some(isFull) || this.#hasLoneSuspect()) return missed;
-    for (const step of this.steps.values()) step.release(nowMs);
+    this.#release(nowMs);
     const claimed = this.#take(slot, isFull, nowMs);
     if (claimed.length === 0 && this.held === 0) claimed.push(...this.#takeSuspect(id, nowMs));
     if (claimed.length > 0) this.slots.give(slot, claimed);
@@ -224,6 +289,28 @@ export class Ledger {
     return this.#evict((slot) => slot.state !== "idle" && slot.home === "inline", nowMs);
   }
 
+  #workAt(node: string): Work {
+    const known = this.#work.get(node);
+    if (known) return known;
+    const work: Work = { pool: new Pool(this.#planOf(node)), solo: undefined };
+    this.#work.set(node, work);
+    return work;
+  }
+
+  #join(work: Work, step: number, needs: StoredNeeds | null): void {
+    work.solo ??= soloOf(work.pool);
+    if (needs !== null) work.solo.needs.learn(step, needs);
+    work.solo.items.join(step);
+    this.#groups.set(step, work.solo.items);
+  }
+
+  /** Makes what has come due pending once more. */
+  #release(nowMs: number): void {
+    if (this.earliestDueMs === null || this.earliestDueMs > nowMs) return;
+    for (const id of this.#store.items.releaseDue(nowMs)) this.#groups.get(id.step)?.release(id);
+    this.earliestDueMs = this.#store.items.earliestDue();
+  }
+
   #evict(isLost: (slot: Slot) => boolean, nowMs: number): Settled {
     const settled = this.slots.find(isLost).map((slot) => {
       const lost = this.#lose(slot, nowMs);
@@ -239,13 +326,13 @@ export class Ledger {
 
   #lose(slot: Slot, nowMs: number): Settled {
     const lost = [...slot.held];
-    const rows = lost.flatMap((item) => this.steps.get(item.step)?.crash(item, nowMs) ?? []);
+    const rows = lost.flatMap((item) => this.#groups.get(item.step)?.crash(item, nowMs) ?? []);
     slot.held.clear();
     for (const item of lost) if (!this.#silent.has(item)) this.#endPermits(item, nowMs, LOST);
     return this.#settled(rows);
   }
 
-  #release(item: HeldItem, nowMs: number, ending: PermitEnding): void {
+  #letGo(item: HeldItem, nowMs: number, ending: PermitEnding): void {
     this.slots.get(item.slot)?.held.delete(item);
     this.#endPermits(item, nowMs, ending);
   }
@@ -258,37 +345,38 @@ export class Ledger {
 
   #settled(rows: ItemRow[]): Settled {
     this.#store.items.save(rows);
-    const failed = rows.filter((row) => row.status === "failed");
-    return {
-      failures: failed.map(({ step, index, attempts, body }) => ({
-        step,
-        index,
-        attempts,
-        failure: JSON.parse(body as string),
-      })),
-      steps: new Set(rows.map((row) => row.step)),
-      fields: [],
-    };
+    const settled: Settled = { failures: [], steps: new Set(), fields: [] };
+    for (const { step, index, attempts, status, dueMs, body } of rows) {
+      settled.steps.add(step);
+      if (dueMs !== null) this.earliestDueMs = Math.min(this.earliestDueMs ?? Number.POSITIVE_INFINITY, dueMs);
+      if (status === "failed") settled.failures.push({ step, index, attempts, failure: JSON.parse(body as string) });
+    }
+    return settled;
   }
 
   #take(slot: Slot, isFull: (item: HeldItem) => boolean, nowMs: number): HeldItem[] {
     const taken: HeldItem[] = [];
-    for (const step of this.steps.values()) {
-      if (slot.home !== "inline" && step.plan.home !== slot.home) continue;
-      while (slot.held.size + taken.length < step.plan.perExecutor) {
-        const item = step.take(slot.id, nowMs);
-        if (item === undefined) break;
-        taken.push(item);
-        if (isFull(item)) return taken;
+    for (const { pool } of this.#work.values()) {
+      if (slot.home !== "inline" && pool.plan.home !== slot.home) continue;
+      for (const group of pool.offering) {
+        while (slot.held.size + taken.length < pool.plan.perExecutor) {
+          const item = group.take(slot.id, nowMs);
+          if (item === undefined) break;
+          taken.push(item);
+          if (isFull(item)) return taken;
+        }
+        if (slot.held.size + taken.length >= pool.plan.perExecutor || pool.startable === 0) break;
       }
     }
     return taken;
   }
 
   #takeSuspect(slot: number, nowMs: number): HeldItem[] {
-    for (const step of this.steps.values()) {
-      const item = step.takeSuspect(slot, nowMs);
-      if (item) return [item];
+    for (const pool of this.pools()) {
+      for (const group of pool.suspicious) {
+        const item = group.takeSuspect(slot, nowMs);
+        if (item) return [item];
+      }
     }
     return [];
   }
@@ -296,35 +384,45 @@ export class Ledger {
   /** Whether a suspect is in exec: then it is the only item that is. */
   #hasLoneSuspect(): boolean {
     if (this.held !== 1) return false;
-    for (const item of this.heldItems()) if (this.steps.get(item.step)?.isSuspect(item.index)) return true;
+    for (const item of this.heldItems()) if (this.#groups.get(item.step)?.isSuspect(item)) return true;
     return false;
   }
 
   #executorsWanted(home: Home): number {
     if (this.#hasLoneSuspect()) return 0;
-    const steps = [...this.steps.values()].filter((step) => step.plan.home === home);
-    const wanted = steps.map((step) => Math.ceil(this.#unexpected(step) / step.plan.perExecutor));
+    const pools = this.pools().filter(({ plan }) => plan.home === home);
+    const wanted = pools.map((pool) => Math.ceil(this.#unexpected(pool) / pool.plan.perExecutor));
     const sum = wanted.reduce((total, count) => total + count, 0);
-    return sum > 0 || this.held > 0 ? sum : Number(steps.some((step) => step.hasSuspect));
+    return sum > 0 || this.held > 0 ? sum : Number(pools.some((pool) => pool.suspicious.size > 0));
   }
 
-  /** What could begin in a step beyond what executors that will report soon have room for. */
-  #unexpected(step: StepItems): number {
-    const { isLimited, startable } = step;
-    if (!isLimited || startable === 0) return startable;
+  /** What could begin of a node beyond what executors that will report soon have room for. */
+  #unexpected(pool: Pool): number {
+    const { startable } = pool;
+    if (startable === 0) return 0;
     const isExpected = ({ state, isNudged }: Slot) => isNudged && state === "live";
-    return Math.max(0, startable - this.slots.sum((slot) => (isExpected(slot) ? roomAt(slot, step) : 0)));
+    return Math.max(0, startable - this.slots.sum((slot) => (isExpected(slot) ? roomAt(slot, pool) : 0)));
   }
 
   /** A run's sole open item is executed where the run is, unless it has crashed before. */
   #isInlineWork(): boolean {
-    const [step, ...others] = this.steps.values();
-    if (!step || others.length > 0 || step.total !== 1 || this.isBusy) return false;
-    return step.startable === 1 && step.history(0).crashes === 0;
+    if (this.#groups.size !== 1 || this.isBusy) return false;
+    const [[step, group] = []] = this.#groups;
+    if (step === undefined || group === undefined || group.counts.total !== 1 || group.pool.startable !== 1)
+      return false;
+    return group.history({ step, index: 0 }).crashes === 0;
   }
 }
 
-function roomAt({ held }: Slot, { plan }: StepItems): number {
+/** A longer result is read again when post wants it. */
+const LONGEST_KEPT = 10_000;
+
+function soloOf(pool: Pool): NonNullable<Work["solo"]> {
+  const needs = new SoloNeeds(pool.plan.limits);
+  return { needs, items: new Items(null, 0, pool, needs) };
+}
+
+function roomAt({ held }: Slot, { plan }: Pool): number {
   return Math.max(0, plan.perExecutor - held.size);
 }
 

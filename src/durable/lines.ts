@@ -15,9 +15,9 @@ interface Line {
 }
 
 /**
- * The order in which a step's items begin: first those that are pending once more, then as they are numbered. Where its node's
- * limits have keys each key has a line of its own, so that none waits behind another's. An item that was taken is in no line,
- * until it is pending again.
+ * The order in which items begin: first those that are pending once more, then as they are numbered; those that join later come
+ * as they join. Where their node's limits have keys each key has a line of its own, so that none waits behind another's. An item
+ * that was taken is in no line, until it is pending again.
  */
 export class Lines {
   /** How many items are in line. */
@@ -28,6 +28,9 @@ export class Lines {
   readonly #begun: Uint8Array;
   readonly #all: readonly Line[];
   readonly #lineOf: Uint32Array | null = null;
+  /** Of items that joined: the lines by their keys, and the line of each. */
+  readonly #byKey = new Map<string, Line>();
+  readonly #joined = new Map<number, Line>();
   /** Up to where items were begun as they are numbered. */
   #cursor = 0;
   /** Lines that need not wait, and have items that come before those at the cursor. */
@@ -82,6 +85,19 @@ export class Lines {
     }
   }
 
+  /** An item comes that is not one of those numbered from the start. */
+  join(index: number, key: string): void {
+    const line = this.#byKey.get(key) ?? lineOf(null, 0);
+    this.#byKey.set(key, line);
+    this.#joined.set(index, line);
+    this.add(index);
+  }
+
+  /** An item that joined is settled. It has left its line. */
+  part(index: number): void {
+    this.#joined.delete(index);
+  }
+
   /** An item is pending once more. */
   add(index: number): void {
     const line = this.#of(index);
@@ -94,8 +110,7 @@ export class Lines {
   leave(index: number): void {
     const line = this.#of(index);
     if (line.ready.size > 0 && line.ready.delete(index)) this.size--;
-    if (this.#begun[index] === 1) return;
-    this.#begin(line, index);
+    if (this.isFresh(index)) this.#begin(line, index);
   }
 
   /** A permit is asked for an item that was taken. */
@@ -123,7 +138,7 @@ export class Lines {
   }
 
   #of(index: number): Line {
-    return this.#all[this.#lineOf?.[index] ?? 0] as Line;
+    return this.#joined.get(index) ?? (this.#all[this.#lineOf?.[index] ?? 0] as Line);
   }
 
   #takeInOrder(): number | undefined {

@@ -1,40 +1,78 @@
+import { teachStructuredClone } from "../core/clone.ts";
 import { contains, decode, encode, isApart } from "../core/codec.ts";
 import type { Graph } from "../core/graph.ts";
+import { Journal } from "../core/journal.ts";
 import type { BaseNode } from "../core/node.ts";
-import type { StepRow } from "./store.ts";
+import { rawOf } from "../core/recorder.ts";
+import { indexOf } from "../core/run.ts";
+import type { StoredGraph } from "./journal-store.ts";
+import type { StepRow } from "./step-store.ts";
 import { checkLength, ROW_LIMIT } from "./text.ts";
 
 /** One open step's node, as its hooks see it, and what its prep returned. */
 interface Frame {
   node: BaseNode;
   prepRes: unknown;
-  /** Whether `prepRes` is stored with `shared`, and not read back from the step's pages. */
+  /** Whether `prepRes` is stored with `shared`, and not read back from the step's items. Not known before it is stored. */
   isInGraph: boolean;
+  isStored: boolean;
+  /** The fields that prep set. */
+  fields: Changed;
 }
 
 interface LiveGraph {
   shared: unknown;
   prep: { [step: number]: unknown };
+  /** Of nodes of open steps: the fields that are parts of shared. */
+  fields?: { [step: number]: { [key: string]: unknown } };
+}
+
+/** Where the steps around a step are found, and a branch's params. */
+export interface Surroundings {
+  parentOf(step: StepRow): StepRow | undefined;
+  /** The params of a batch flow's branch, encoded. */
+  paramsOf(step: number, branch: number): string;
+  isBatchFlow(step: StepRow): boolean;
+}
+
+/** Fields of a node that have another value than before. */
+export type Changed = [key: string, value: unknown][];
+
+/** What hooks wrote, as it is to be stored. */
+export interface Written {
+  entries: string[];
+  /** The whole graph, where that is written anew. */
+  snapshot: string | null;
 }
 
 /** Own fields of a node that are the flow's wiring and not its author's. */
-const WIRING = new Set(["_successors", "_terminals", "_options", "start"]);
+const WIRING = new Set(["_successors", "_terminals", "_options", "start", "_follower"]);
+/** The whole graph is written anew when as much was written since as it had, so that in all at most twice as much is written. */
+const LEAST_COMPACTION = 64_000;
+/** What prep returned is kept in memory until post only if its text is no longer. */
+const LONGEST_KEPT = 2_000;
+/** Writes the prep results of steps into the graph: no step has this number. */
+const OWN = 0;
 
 /**
- * The live `shared` of a run and the prep results of its open steps. They are stored as one graph, because flows rely on what
- * is an alias of what: post may change `shared.list` through the prep result that is the same list.
+ * The live `shared` of a run and the prep results of its open steps. They are one graph, because flows rely on what is an alias
+ * of what: post may change `shared.list` through the prep result that is the same list. Every write to it is recorded.
  */
 export class Live {
-  shared: unknown;
   readonly #graph: Graph;
+  readonly #around: Surroundings;
+  readonly #journal: Journal;
   readonly #frames = new Map<number, Frame>();
-  readonly #stored: Map<number, unknown>;
+  #snapshotLength: number;
+  #entriesLength: number;
 
-  constructor(graph: Graph, text: string) {
-    const { shared, prep } = decode(text) as LiveGraph;
-    this.shared = shared;
+  constructor(graph: Graph, around: Surroundings, { snapshot, entries }: StoredGraph) {
+    teachStructuredClone();
     this.#graph = graph;
-    this.#stored = new Map(Object.entries(prep).map(([step, prepRes]) => [Number(step), prepRes]));
+    this.#around = around;
+    this.#journal = Journal.read(snapshot, entries);
+    this.#snapshotLength = snapshot.length;
+    this.#entriesLength = entries.reduce((length, entry) => length + entry.length, 0);
   }
 
   /** The graph of a run that begins with `input` as its shared. */
@@ -42,17 +80,31 @@ export class Live {
     return encode({ shared: input, prep: {} } satisfies LiveGraph, "input");
   }
 
+  /** `shared` as hooks of a step see it. */
+  sharedFor(step: number): unknown {
+    return this.#journal.view(step)(this.#root.shared);
+  }
+
   /** The step's node: a clone of its own, with the params of the flow around it and the fields that prep left on it. */
-  node(step: StepRow, parentOf: (step: StepRow) => StepRow | undefined): BaseNode {
+  node(step: StepRow): BaseNode {
     const known = this.#frames.get(step.id);
     if (known) return known.node;
-    const node = this.#graph.node(step.node).clone();
-    const parent = parentOf(step);
-    if (parent) node.setParams(this.node(parent, parentOf)["_params"]);
-    if (step.fields !== null) Object.assign(node, decode(step.fields));
-    const isInGraph = this.#stored.has(step.id);
-    this.#frames.set(step.id, { node, prepRes: this.#stored.get(step.id), isInGraph });
+    const node = copyOf(this.#graph.node(step.node));
+    const parent = this.#around.parentOf(step);
+    if (parent) node.setParams(this.#paramsFor(step, parent) as never);
+    const params = node["_params"];
+    if (step.fields !== null) Object.assign(node, decode(step.fields), this.#fieldsInGraph(step.id));
+    // Written as text with the fields, params are no part of shared any more; those that were one are so again.
+    for (const [key, value] of Object.entries(params)) if (rawOf(value) !== value) node["_params"][key] = value;
+    const { prep } = this.#root;
+    const isInGraph = Object.hasOwn(prep, step.id);
+    this.#frames.set(step.id, { node, prepRes: prep[step.id], isInGraph, isStored: step.phase !== "prep", fields: [] });
     return node;
+  }
+
+  #fieldsInGraph(step: number): object {
+    const fields = Object.entries(this.#root.fields?.[step] ?? {});
+    return Object.fromEntries(fields.map(([key, value]) => [key, this.#journal.view(step)(value)]));
   }
 
   /** Sets fields on the step's node, if it is here; one that is made later gets them with all the others. */
@@ -61,41 +113,117 @@ export class Live {
     if (frame) Object.assign(frame.node, fields);
   }
 
-  /** Keeps what prep returned until post. `fromPages`: the step's pages can give it back. */
-  keep(step: number, prepRes: unknown, fromPages: boolean): void {
+  /** Keeps what prep returned, and the fields it set, until post. `canReturn`: the step's items can give it back. */
+  keep(step: number, prepRes: unknown, canReturn: boolean, fields: Changed): void {
     const frame = this.#frames.get(step) as Frame;
-    const isInGraph = !(fromPages && isApart(prepRes, this.shared));
-    this.#frames.set(step, { ...frame, prepRes, isInGraph });
+    this.#journal.check(step);
+    this.#frames.set(step, { ...frame, prepRes, isInGraph: !canReturn, fields });
   }
 
-  /** What prep of the step returned; `fromPages` reads it back after the object was away. */
-  prepRes(step: number, fromPages: () => unknown): unknown {
+  /** What prep of the step returned; `fromItems` reads it back where it was not kept. */
+  prepRes(step: number, fromItems: () => unknown): unknown {
     const frame = this.#frames.get(step) as Frame;
-    if (!frame.isInGraph && frame.prepRes === undefined) frame.prepRes = fromPages();
-    return frame.prepRes;
+    if (!frame.isStored) frame.isInGraph ||= this.#isPartOfGraph(frame.prepRes);
+    if (frame.isInGraph) return this.#journal.view(step)(frame.prepRes);
+    return frame.prepRes === undefined ? fromItems() : frame.prepRes;
   }
 
-  encode(except?: number): string {
-    const prep: LiveGraph["prep"] = {};
-    for (const [step, prepRes] of this.#openPreps()) if (step !== except) prep[step] = prepRes;
-    return checkLength(encode({ shared: this.shared, prep } satisfies LiveGraph, ""), "shared");
+  /** Whether a hook of the step has written what is not stored yet. */
+  hasWritten(step: number): boolean {
+    return this.#journal.hasWritten(step);
   }
 
-  close(step: number): void {
-    this.#frames.delete(step);
-    this.#stored.delete(step);
+  /**
+   * What was written since this was last asked. `prepared` are the steps whose prep ended since, with the length of their items;
+   * `posted` those whose post did. Throws an UnstorableError.
+   */
+  write(prepared: Iterable<readonly [step: number, length: number]>, posted: Iterable<number>): Written {
+    const own = this.#journal.view(OWN)(this.#root);
+    for (const step of posted) {
+      this.#journal.close(step);
+      this.#frames.delete(step);
+      if (Object.hasOwn(this.#root.prep, step)) delete own.prep[step];
+      if (this.#root.fields?.[step]) delete own.fields?.[step];
+    }
+    const first = this.#journal.write();
+    // Only now is known what the graph has: an object that was written into it a moment ago is in it by this entry.
+    for (const [step, length] of prepared) this.#place(step, length, own);
+    const entries = [first, this.#journal.write()].filter((entry) => entry !== null);
+    this.#entriesLength += entries.reduce((length, entry) => length + entry.length, 0);
+    return { entries, snapshot: this.#compact() };
   }
 
-  *#openPreps(): Generator<[number, unknown]> {
-    for (const entry of this.#stored) if (!this.#frames.has(entry[0])) yield entry;
-    for (const [step, frame] of this.#frames) if (frame.isInGraph) yield [step, frame.prepRes];
+  /** Puts what prep returned into the graph, if the step's items cannot give it back, or it is an alias of something there. */
+  #place(step: number, length: number, own: LiveGraph): void {
+    const frame = this.#frames.get(step);
+    if (!frame) return;
+    frame.isStored = true;
+    frame.isInGraph ||= this.#isPartOfGraph(frame.prepRes);
+    // Through a view: what is a part of shared is then known to be one, and is not written again.
+    const view = this.#journal.view(OWN);
+    if (frame.isInGraph) own.prep[step] = view(frame.prepRes);
+    else if (length > LONGEST_KEPT) frame.prepRes = undefined;
+    const parts = frame.fields.filter(([, value]) => this.#journal.touches(value));
+    frame.fields = [];
+    if (parts.length === 0) return;
+    own.fields ??= {};
+    own.fields[step] = Object.fromEntries(parts.map(([key, value]) => [key, view(rawOf(value))]));
+  }
+
+  /** Whether items, each written by itself, would not give back what is an alias of what in a prep result. */
+  #isPartOfGraph(prepRes: unknown): boolean {
+    if (typeof prepRes !== "object" || prepRes === null) return false;
+    return this.#journal.touches(prepRes) || (Array.isArray(prepRes) && !isApart(prepRes, undefined));
+  }
+
+  #compact(): string | null {
+    if (this.#entriesLength < Math.max(LEAST_COMPACTION, this.#snapshotLength)) return null;
+    const snapshot = checkLength(this.#journal.snapshot(), "shared");
+    this.#snapshotLength = snapshot.length;
+    this.#entriesLength = 0;
+    return snapshot;
+  }
+
+  #paramsFor(step: StepRow, parent: StepRow): object {
+    const params = this.node(parent)["_params"];
+    const own = this.#around.isBatchFlow(parent) ? this.#paramsOfBranch(parent.id, indexOf(step)) : {};
+    // Parts of shared among them: as this step's hooks are to see them.
+    const view = this.#journal.view(step.id);
+    const entries = Object.entries({ ...params, ...own });
+    return Object.fromEntries(
+      entries.map(([key, value]) => [key, rawOf(value) === value ? value : view(rawOf(value))]),
+    );
+  }
+
+  #paramsOfBranch(parent: number, branch: number): object {
+    const { isInGraph, prepRes } = this.#frames.get(parent) as Frame;
+    if (!isInGraph || !Array.isArray(prepRes)) return decode(this.#around.paramsOf(parent, branch)) as object;
+    return { ...(this.#journal.view(OWN)(prepRes)[branch] as object) };
+  }
+
+  get #root(): LiveGraph {
+    return this.#journal.root as LiveGraph;
   }
 }
 
-/** A node's own fields as text, field by field; nothing for a field that cannot be stored. */
-export function writeFields(node: BaseNode): Map<string, { value: unknown; text: string | undefined }> {
-  const own = Object.entries(node).filter(([key]) => !WIRING.has(key));
-  return new Map(own.map(([key, value]) => [key, { value, text: textOf(value) }]));
+/** A clone of a node without a wiring of its own, which no hook of a durable run looks at. */
+export function copyOf<T extends BaseNode>(node: T): T {
+  const copy = Object.assign(Object.create(Object.getPrototypeOf(node)) as T, node);
+  copy["_params"] = { ...node["_params"] };
+  return copy;
+}
+
+/** A node's own fields: their values, and of objects, which may be changed in place, the text. */
+export type Fields = Map<string, { value: unknown; text: string | undefined }>;
+
+/** There is no text of an object that cannot be stored. */
+export function writeFields(node: BaseNode): Fields {
+  const fields: Fields = new Map();
+  for (const key of Object.keys(node)) {
+    const value = node[key as keyof BaseNode] as unknown;
+    if (!WIRING.has(key)) fields.set(key, { value, text: textOf(value) });
+  }
+  return fields;
 }
 
 /**
@@ -103,11 +231,11 @@ export function writeFields(node: BaseNode): Map<string, { value: unknown; text:
  *
  * Throws for a field that cannot travel: `shared` itself, which exec must not touch, and what cannot be stored.
  */
-export function fieldsLeft(node: BaseNode, before: ReturnType<typeof writeFields>, shared: unknown): string | null {
+export function fieldsLeft(node: BaseNode, changed: Changed, shared: unknown): string | null {
   const left: { [key: string]: unknown } = {};
-  for (const [key, value, text] of changedFields(node, before)) {
+  for (const [key, value] of changed) {
     refuseShared(node, key, value, shared);
-    if (text === undefined) encode(value, `this.${key} of ${node.constructor.name}, which its prep kept for exec`);
+    encode(value, `this.${key} of ${node.constructor.name}, which its prep kept for exec`);
     left[key] = value;
   }
   const params = node["_params"];
@@ -118,17 +246,18 @@ export function fieldsLeft(node: BaseNode, before: ReturnType<typeof writeFields
 }
 
 /** The fields that have another value than before, or were changed in place. */
-export function* changedFields(
-  node: BaseNode,
-  before: ReturnType<typeof writeFields>,
-): Generator<[key: string, value: unknown, text: string | undefined]> {
-  for (const [key, value] of Object.entries(node)) {
-    if (WIRING.has(key)) continue;
-    const was = before.get(key);
-    const text = textOf(value);
-    const isSame = text === undefined ? was?.value === value : was?.text === text;
-    if (!isSame) yield [key, value, text];
+export function changedFields(node: BaseNode, before: Fields): Changed {
+  const changed: Changed = [];
+  for (const key of Object.keys(node)) {
+    const value = node[key as keyof BaseNode] as unknown;
+    if (!WIRING.has(key) && !isSame(value, before.get(key))) changed.push([key, value]);
   }
+  return changed;
+}
+
+function isSame(value: unknown, before: { value: unknown; text: string | undefined } | undefined): boolean {
+  const text = textOf(value);
+  return text === undefined ? before !== undefined && Object.is(before.value, value) : before?.text === text;
 }
 
 function refuseShared(node: BaseNode, key: string, value: unknown, shared: unknown): void {
@@ -140,6 +269,7 @@ function refuseShared(node: BaseNode, key: string, value: unknown, shared: unkno
 }
 
 function textOf(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
   try {
     return encode(value, "");
   } catch {

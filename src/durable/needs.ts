@@ -34,14 +34,25 @@ export function storedNeeds(limits: readonly LimitUse[], item: unknown): StoredN
   return needs;
 }
 
+/** What items need, by the numbers that they have in their group. */
+export interface NeedsReader {
+  of(number: number): Needs;
+  /** For each item what tells its line from others': items of one line wait for the same budgets. Nothing where all do. */
+  lineKeys(): string[] | null;
+  /** The same for an item that joins later. */
+  lineKey(number: number): string;
+  /** An item is settled. */
+  forget(number: number): void;
+}
+
 /** Where the needs of a step's items are read from. */
 interface NeedsPages {
   needs(step: number, index: number): { first: number; needs: StoredNeeds[] };
   allNeeds(step: number): Iterable<StoredNeeds>;
 }
 
-/** What the items of one step need. */
-export class StepNeeds {
+/** What the items of one step of a batch node need. */
+export class StepNeeds implements NeedsReader {
   readonly #pages: NeedsPages;
   readonly #step: number;
   readonly #limits: readonly LimitUse[];
@@ -55,22 +66,20 @@ export class StepNeeds {
   }
 
   of(index: number): Needs {
-    const stored = dependOnItem(this.#limits) ? this.#stored(index) : null;
-    if (typeof stored === "string") return { all: [], fault: stored };
-    const all = this.#limits.map(({ name: limit }, at) => ({
-      limit,
-      key: stored === null ? "" : String(stored[2 * at]),
-      tokens: stored === null ? 0 : Number(stored[2 * at + 1]),
-    }));
-    return { all, fault: null };
+    return needsOf(this.#limits, dependOnItem(this.#limits) ? this.#stored(index) : null);
   }
 
-  /** For each item what tells its line from others': items of one line wait for the same budgets. Nothing where all do. */
   lineKeys(): string[] | null {
-    if (this.#limits.every(({ key }) => key === undefined)) return null;
-    return Array.from(this.#pages.allNeeds(this.#step), (stored) =>
-      Array.isArray(stored) ? JSON.stringify(stored.filter((_, at) => at % 2 === 0)) : "",
-    );
+    if (!haveKeys(this.#limits)) return null;
+    return Array.from(this.#pages.allNeeds(this.#step), lineKeyOf);
+  }
+
+  lineKey(index: number): string {
+    return lineKeyOf(this.#stored(index));
+  }
+
+  forget(): void {
+    // Its items are read from their pages, and none is kept.
   }
 
   #stored(index: number): StoredNeeds | null {
@@ -78,6 +87,54 @@ export class StepNeeds {
     if (index < first || index >= first + needs.length) this.#page = this.#pages.needs(this.#step, index);
     return this.#page.needs[index - this.#page.first] ?? null;
   }
+}
+
+/** What the single items of a plain node's open steps need, by their steps. */
+export class SoloNeeds implements NeedsReader {
+  readonly #limits: readonly LimitUse[];
+  readonly #known = new Map<number, StoredNeeds>();
+
+  constructor(limits: readonly LimitUse[]) {
+    this.#limits = limits;
+  }
+
+  learn(step: number, needs: StoredNeeds): void {
+    this.#known.set(step, needs);
+  }
+
+  of(step: number): Needs {
+    return needsOf(this.#limits, this.#known.get(step) ?? null);
+  }
+
+  lineKeys(): null {
+    return null;
+  }
+
+  lineKey(step: number): string {
+    return haveKeys(this.#limits) ? lineKeyOf(this.#known.get(step) ?? null) : "";
+  }
+
+  forget(step: number): void {
+    this.#known.delete(step);
+  }
+}
+
+function needsOf(limits: readonly LimitUse[], stored: StoredNeeds | null): Needs {
+  if (typeof stored === "string") return { all: [], fault: stored };
+  const all = limits.map(({ name: limit }, at) => ({
+    limit,
+    key: stored === null ? "" : String(stored[2 * at]),
+    tokens: stored === null ? 0 : Number(stored[2 * at + 1]),
+  }));
+  return { all, fault: null };
+}
+
+function haveKeys(limits: readonly LimitUse[]): boolean {
+  return limits.some(({ key }) => key !== undefined);
+}
+
+function lineKeyOf(stored: StoredNeeds | null): string {
+  return Array.isArray(stored) ? JSON.stringify(stored.filter((_, at) => at % 2 === 0)) : "";
 }
 
 /** Whether items of a node differ in what they need. */

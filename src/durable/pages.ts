@@ -1,18 +1,41 @@
 import { MESSAGE_TEXT } from "./protocol.ts";
 import type { HeldItem, Store } from "./store.ts";
 
-/** Reads items out of their pages. Claims go through a step in order, so the latest page of each step is kept. */
+/** So much text of single items is kept until they are claimed. */
+const MOST_KEPT = 4_000_000;
+
+/** Reads items as prep stored them. Claims go through a step in order, so the latest page of each step is kept. */
 export class Pages {
   readonly #store: Store;
   readonly #latest = new Map<number, { first: number; items: string[] }>();
+  /** Single items that were stored a moment ago. */
+  readonly #kept = new Map<number, string>();
+  #keptText = 0;
 
   constructor(store: Store) {
     this.#store = store;
   }
 
+  /** The one item of a plain node's step, which will soon be wanted. */
+  keep(step: number, item: string): void {
+    if (this.#keptText + item.length > MOST_KEPT) return;
+    this.#kept.set(step, item);
+    this.#keptText += item.length;
+  }
+
+  /** A step is done: its items are wanted no more. */
+  forget(step: number): void {
+    this.#latest.delete(step);
+    this.#keptText -= this.#kept.get(step)?.length ?? 0;
+    this.#kept.delete(step);
+  }
+
   item(step: number, index: number): string {
-    const { first, items } = this.#page(step, index);
-    return items[index - first] as string;
+    const latest = this.#latest.get(step);
+    if (latest && index >= latest.first && index < latest.first + latest.items.length) {
+      return latest.items[index - latest.first] as string;
+    }
+    return this.#kept.get(step) ?? this.#read(step, index);
   }
 
   /** Tells of each item in turn whether the claim is full with it. */
@@ -24,11 +47,10 @@ export class Pages {
     };
   }
 
-  #page(step: number, index: number): { first: number; items: string[] } {
-    const latest = this.#latest.get(step);
-    if (latest && index >= latest.first && index < latest.first + latest.items.length) return latest;
+  #read(step: number, index: number): string {
     const page = this.#store.items.page(step, index);
+    if (!page) return this.#store.items.solo(step);
     this.#latest.set(step, page);
-    return page;
+    return page.items[index - page.first] as string;
   }
 }

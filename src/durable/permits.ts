@@ -1,7 +1,8 @@
 import type { Failure } from "../core/errors.ts";
 import { type Answer, PERMIT_LEASE_MS, type Request } from "../core/limiter.ts";
 import { Account, type Ask, type Exchange } from "./account.ts";
-import type { StepItems } from "./items.ts";
+import type { ItemId } from "./items.ts";
+import type { Ledger } from "./ledger.ts";
 import type { Place } from "./limiter-store.ts";
 import { objectNameOf } from "./limits.ts";
 import type { Need } from "./needs.ts";
@@ -19,8 +20,7 @@ export type PermitEnding = Pick<Request["ended"][number], "as" | "tokens" | "ret
 
 /** An item that no permit can be had for. */
 export interface Hopeless {
-  step: number;
-  index: number;
+  item: ItemId;
   failure: Failure;
 }
 
@@ -48,11 +48,11 @@ export class Permits {
   readonly #ports: PermitPorts;
   readonly #accounts = new Map<string, Account>();
   #requests = 0;
-  readonly #steps: ReadonlyMap<number, StepItems>;
+  readonly #ledger: Ledger;
 
-  constructor(row: RunRow, steps: ReadonlyMap<number, StepItems>, ports: PermitPorts) {
+  constructor(row: RunRow, ledger: Ledger, ports: PermitPorts) {
     this.#row = row;
-    this.#steps = steps;
+    this.#ledger = ledger;
     this.#ports = ports;
   }
 
@@ -65,11 +65,14 @@ export class Permits {
   /** Asks permits for what could begin if it had them. */
   ask(): void {
     const hopeless: Hopeless[] = [];
-    for (const step of this.#steps.values()) {
-      for (const index of step.ask()) {
-        const { all, fault } = step.needs(index);
-        if (fault === null) this.#askFor(step.step, index, all);
-        else hopeless.push(hopelessOf(step.step, index, fault));
+    for (const { isLimited, groups } of this.#ledger.pools()) {
+      if (!isLimited) continue;
+      for (const group of groups) {
+        for (const item of group.ask()) {
+          const { all, fault } = group.needs(item);
+          if (fault === null) this.#askFor(item, all);
+          else hopeless.push(hopelessOf(item, fault));
+        }
       }
     }
     if (hopeless.length > 0) this.#ports.onChange(hopeless);
@@ -87,7 +90,7 @@ export class Permits {
 
   /** The run has finished: nothing more is wanted, and what was not begun is given back. */
   finish(): void {
-    for (const step of this.#steps.values()) this.#refund(step.unpermit());
+    for (const group of this.#ledger.groups()) this.#refund(group.unpermit());
     for (const account of this.#accounts.values()) for (const ask of account.withdraw()) this.#giveBack(ask);
   }
 
@@ -143,13 +146,13 @@ export class Permits {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  #askFor(step: number, index: number, needs: readonly Need[]): void {
+  #askFor(item: ItemId, needs: readonly Need[]): void {
     const places = needs.map(({ limit, key, tokens }) => ({ name: objectNameOf(limit, key), tokens }));
     // The same order for all, or two that need the same limits would each wait with what the other needs.
     places.sort((a, b) => (a.name < b.name ? -1 : 1));
     const accounts = places.map(({ name }) => name);
     const tokens = places.map((place) => place.tokens);
-    this.#join({ step, index, accounts, tokens, permits: accounts.map(() => null) }, 0);
+    this.#join({ item, accounts, tokens, permits: accounts.map(() => null) }, 0);
   }
 
   /** Puts an ask into the queue of its account at `at`. */
@@ -181,7 +184,7 @@ export class Permits {
 
   #permit(ask: Ask): void {
     const permits = ask.accounts.map((account, at) => ({ account, id: ask.permits[at] as number }));
-    if (!this.#steps.get(ask.step)?.permit(ask.index, permits)) this.#refund(permits);
+    if (!this.#ledger.group(ask.item.step)?.permit(ask.item, permits)) this.#refund(permits);
   }
 
   /**
@@ -189,7 +192,7 @@ export class Permits {
    * already needs the earlier one too. Those that come before it may be kept a moment, for the missing one is often on its way.
    */
   #onRefused(account: Account, ask: Ask): void {
-    this.#steps.get(ask.step)?.wait(ask.index);
+    this.#ledger.group(ask.item.step)?.wait(ask.item);
     const at = ask.accounts.indexOf(account.name);
     this.#giveBack(ask, at + 1);
     if (ask.permits.every((id) => id === null)) return;
@@ -202,17 +205,17 @@ export class Permits {
   #revoke({ name }: Account, ids: readonly number[]): void {
     if (ids.length === 0) return;
     const lost = new Set(ids);
-    for (const step of this.#steps.values()) {
-      this.#refund(step.unpermit((permits) => permits.some(({ account, id }) => account === name && lost.has(id))));
+    for (const group of this.#ledger.groups()) {
+      this.#refund(group.unpermit((permits) => permits.some(({ account, id }) => account === name && lost.has(id))));
     }
   }
 
   #onTooLarge(account: Account, { ask, tokens, most }: NonNullable<Exchange["tooLarge"]>): Hopeless {
     this.#giveBack(ask);
     const message =
-      `Expected item ${ask.index} to need at most the ${most} tokens that limit \`${account.name.replace(/\/$/, "")}\` ever has, ` +
+      `Expected item ${ask.item.index} to need at most the ${most} tokens that limit \`${account.name.replace(/\/$/, "")}\` ever has, ` +
       `got an estimate of ${tokens}: make the item smaller, or raise the limit's \`tokens\``;
-    return hopelessOf(ask.step, ask.index, message);
+    return hopelessOf(ask.item, message);
   }
 
   /** An item gives back what it has from place `from` on. */
@@ -244,6 +247,6 @@ export class Permits {
   }
 }
 
-function hopelessOf(step: number, index: number, message: string): Hopeless {
-  return { step, index, failure: { name: "LimitError", message, retryable: false } };
+function hopelessOf(item: ItemId, message: string): Hopeless {
+  return { item, failure: { name: "LimitError", message, retryable: false } };
 }

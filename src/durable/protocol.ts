@@ -9,9 +9,9 @@ export interface Order {
   wake: number;
 }
 
-/** What the items of one step have in common. */
+/** What the items of steps have in common. */
 export interface StepBrief {
-  step: number;
+  steps: number[];
   node: string;
   /** What prep left on the node for exec, encoded. */
   fields: string | null;

@@ -1,9 +1,16 @@
-import { AsyncBatchNode, AsyncFlow, AsyncNode, AsyncParallelBatchNode } from "../core/async.ts";
-import { BatchFlow, Flow } from "../core/flow.ts";
+import {
+  AsyncBatchFlow,
+  AsyncBatchNode,
+  AsyncFlow,
+  AsyncNode,
+  AsyncParallelBatchFlow,
+  AsyncParallelBatchNode,
+} from "../core/async.ts";
+import { BatchFlow, Flow, ParallelBatchFlow } from "../core/flow.ts";
 import { differences, Graph, type GraphShape } from "../core/graph.ts";
 import { BaseNode, BatchNode, Node, ParallelBatchNode, policyOf } from "../core/node.ts";
 import { checkOptions, limitsOf } from "../core/options.ts";
-import type { Plan } from "./items.ts";
+import type { Plan } from "./plan.ts";
 
 /** Makes a flow. Called anew in each isolate and for each run, so a node's fields are never shared between runs. */
 export type FlowFactory = () => BaseNode;
@@ -32,10 +39,14 @@ const CLASSES = [
   AsyncParallelBatchNode,
   AsyncBatchNode,
   AsyncNode,
+  AsyncParallelBatchFlow,
+  AsyncBatchFlow,
   AsyncFlow,
   ParallelBatchNode,
   BatchNode,
   Node,
+  ParallelBatchFlow,
+  BatchFlow,
   Flow,
   BaseNode,
 ];
@@ -126,7 +137,7 @@ export class Registry {
     const isSequential = node instanceof BatchNode;
     return {
       home: executor ?? home,
-      concurrency: isSequential ? 1 : (concurrency ?? DEFAULT_CONCURRENCY),
+      concurrency: concurrency ?? DEFAULT_CONCURRENCY,
       perExecutor: perExecutor ?? DEFAULT_PER_EXECUTOR,
       isSequential,
       limits: limitsOf(limit),
@@ -139,11 +150,6 @@ export class Registry {
 const ENGINE = ["_run", "_exec", "_orchestrate", "getNextNode", "clone", "run"] as const;
 
 function checkNode(flow: string, id: string, node: BaseNode): void {
-  if (node instanceof BatchFlow) {
-    throw new TypeError(
-      `Expected no batch flow in flow \`${flow}\`, got \`${id}\`: batch flows run in memory only so far`,
-    );
-  }
   const plain = CLASSES.find((known) => node instanceof known)?.prototype as { [method: string]: unknown } | undefined;
   const own = ENGINE.find((method) => plain && (node as unknown as typeof plain)[method] !== plain[method]);
   if (own) {

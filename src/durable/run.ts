@@ -1,9 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Answer, Request } from "../core/limiter.ts";
-import { type Effect, NEW_RUN, type RunError } from "../core/run.ts";
+import { type Effect, type Event, NEW_RUN, type RunError } from "../core/run.ts";
 import { drive, isThenable } from "../core/turn.ts";
 import { Calls, type ExecutorPorts } from "./calls.ts";
 import { Desk } from "./desk.ts";
+import { Hooks } from "./hooks.ts";
 import type { Place } from "./limiter-store.ts";
 import { Live } from "./live.ts";
 import { Pages } from "./pages.ts";
@@ -51,11 +52,14 @@ export interface RunPorts extends ExecutorPorts {
 interface Running {
   flow: Registered;
   walk: Walk;
+  hooks: Hooks;
   permits: Permits;
   desk: Desk;
   calls: Calls;
 }
 
+/** So many turns are taken at a stretch, each of so many hooks: a walk without exec may never end, and must hear of a cancel. */
+const MOST_TURNS = 1_000;
 /** An object whose last turn is a heartbeat and so much more ago was held up. */
 const LATE_MS = 2_000;
 
@@ -72,18 +76,27 @@ export class FlowRunObject extends DurableObject {
   #started: Running | undefined;
   #hopeless: Hopeless[] = [];
   #isChanging = false;
+  /** Resolves when hooks have been stored the next time. */
+  #flushed = Promise.withResolvers<void>();
   #lastTurnMs = Date.now();
   /** Every lease was extended because the object was late. Not twice in a row: a lost executor must be found. */
   #wasExtended = false;
   readonly #onFinish = new Set<() => void>();
+  /** So many more turns are taken before others are heard. */
+  #turnsLeft = MOST_TURNS;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, ports: RunPorts) {
     super(ctx, env);
     this.#registry = registry;
     this.#ports = ports;
-    this.#store = new Store(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
+    this.#store = this.openStore(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
     this.#wakeUp = new WakeUp(ctx.storage, () => this.#due());
     if (this.#store.exists()) this.#load();
+  }
+
+  /** Where the run is stored. */
+  protected openStore(storage: DurableObjectStorage, onFailure: (error: unknown) => void): Store {
+    return new Store(storage, onFailure);
   }
 
   /** Starts the run, or finds it started. What is answered is stored. */
@@ -130,7 +143,7 @@ export class FlowRunObject extends DurableObject {
     const { walk, calls } = this.#started;
     const wasFinished = walk.isFinished;
     if (!wasFinished) {
-      this.#commit(() => ({ answer: undefined, effects: walk.apply({ type: "canceled" }) }));
+      this.#end({ type: "canceled" });
       // So that what is in exec ends now, and not when it next reports.
       for (const slot of walk.ledger.slots.all()) if (slot.state === "live") calls.nudge(slot);
     }
@@ -138,14 +151,14 @@ export class FlowRunObject extends DurableObject {
   }
 
   /** An executor answers a wake. */
-  async enter(entry: Entry, shape: string): Promise<WireReply | null> {
+  async enter(entry: Entry, shape: string, version?: number): Promise<WireReply | null> {
     const reply = this.#enter(entry, shape);
-    return reply && writeReply(reply);
+    return reply && writeReply(reply, version);
   }
 
   /** An executor reports, and gets its next items in the same call. */
   async report(report: WireReport): Promise<WireReply> {
-    return writeReply(await this.#report(readReport(report)));
+    return writeReply(await this.#report(readReport(report)), report.version);
   }
 
   /** A limiter tells of permits, or of when there may be some. `false`: this run was never started. */
@@ -161,22 +174,17 @@ export class FlowRunObject extends DurableObject {
   }
 
   async #report(report: Report): Promise<Reply> {
-    const { fence, outcomes, begun } = report;
+    const { fence } = report;
     if (!this.#started) return { fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
-    const { walk, desk } = this.#started;
-    if (!walk.ledger.isLimited) return this.#answer(report);
-    if (outcomes.length + begun.length > 0) {
-      this.#commit((_, nowMs) => ({ answer: undefined, effects: desk.take(report, nowMs) }));
-    }
-    await desk.hold(report);
-    return this.#answer({ ...report, outcomes: [], begun: [] });
-  }
-
-  #answer(report: Report): Reply {
-    return this.#commit(({ desk }, nowMs) => {
+    const { desk } = this.#started;
+    const answered = this.#commit((_, nowMs) => {
       const effects = desk.take(report, nowMs);
-      return { answer: desk.reply(report, nowMs), effects };
+      const isBetterLater = desk.mayHaveMoreSoon(report, effects);
+      return { answer: isBetterLater ? null : desk.reply(report, nowMs), effects };
     });
+    if (answered) return answered;
+    await desk.hold(report, this.#flushed.promise);
+    return this.#commit((_, nowMs) => ({ answer: desk.reply(report, nowMs), effects: [] }));
   }
 
   /**
@@ -209,30 +217,41 @@ export class FlowRunObject extends DurableObject {
   #open(): Running {
     const row = this.#store.run();
     const flow = this.#registry.makeAgain(row.flow, row.shape);
-    const walk = new Walk(this.#store, flow, () => Date.now());
-    const permits = new Permits(walk.row, walk.ledger.steps, {
+    const pages = new Pages(this.#store);
+    const walk = new Walk(this.#store, flow, pages, () => Date.now());
+    const permits = new Permits(walk.row, walk.ledger, {
       exchange: (place, request) => this.#ports.exchange(place, request),
       onChange: (hopeless) => this.#changed(hopeless),
     });
-    const desk = new Desk(walk, new Pages(this.#store), permits);
+    const desk = new Desk(walk, pages, permits);
     const port: RunPort = {
       enter: async (entry, shape) => this.#enter(entry, shape),
       report: (report) => this.#report(report),
     };
     const waitUntil = (promise: Promise<unknown>) => this.ctx.waitUntil(promise);
     const calls = new Calls({ run: row.id, flow, flowName: row.flow, port, waitUntil }, this.#ports);
-    return { flow, walk, permits, desk, calls };
+    const hooks = new Hooks(walk, this.#store, pages, (error) => this.#end({ type: "broke", error }));
+    return { flow, walk, hooks, permits, desk, calls };
   }
 
   #recover({ flow: { changes }, walk }: Running): void {
     if (walk.hasLimits && !walk.isFinished) this.#store.saveLives(++walk.row.lives);
-    if (changes.length > 0) walk.apply({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
-    else if (walk.state.status === "paused") walk.apply({ type: "graph-restored" });
+    if (changes.length > 0) walk.end({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
+    else if (walk.state.status === "paused") walk.end({ type: "graph-restored" });
     if (walk.state.status === "running") walk.recover();
   }
 
   #begin(): void {
-    this.#commit(({ walk }) => ({ answer: undefined, effects: walk.apply({ type: "started" }) }));
+    this.#commit(({ walk }) => ({ answer: undefined, effects: walk.begin() }));
+  }
+
+  /** What ends the run. What comes after that changes nothing. */
+  #end(event: Event): void {
+    if (this.#running.walk.isFinished) return;
+    this.#commit(({ walk }) => {
+      walk.end(event);
+      return { answer: undefined, effects: [] };
+    });
   }
 
   #resume(): void {
@@ -271,7 +290,7 @@ export class FlowRunObject extends DurableObject {
       const changed = change(running, nowMs);
       const isRunning = walk.state.status === "running";
       const nudged = isRunning ? walk.ledger.nudge() : [];
-      const fresh = isRunning ? walk.ledger.wakeForWork(nowMs) : [];
+      const fresh = isRunning ? walk.ledger.wakeForWork(!walk.isBranching, nowMs) : [];
       return { ...changed, nudged, wakes: [...(changed.wakes ?? []), ...fresh] };
     });
     if (walk.hasLimits) lookAfterPermits(running, nowMs);
@@ -280,6 +299,7 @@ export class FlowRunObject extends DurableObject {
     for (const slot of nudged) calls.nudge(slot);
     // In a turn of their own: a hook that kills the object takes its whole turn with it, and what led to it must be kept.
     if (effects.length > 0) setTimeout(() => this.#perform(effects), 0);
+    if (walk.isFinished) this.#announceFinish();
     return answer;
   }
 
@@ -297,36 +317,70 @@ export class FlowRunObject extends DurableObject {
     this.#hopeless = [];
     if (this.#running.walk.state.status !== "running") return;
     this.#commit(({ walk }, nowMs) => {
-      const failed = hopeless.map(({ step, index, failure }) => walk.ledger.fail(step, index, failure, nowMs));
+      const failed = hopeless.map(({ item, failure }) => walk.ledger.fail(item, failure, nowMs));
       return { answer: undefined, effects: failed.flatMap((settled) => walk.react(settled)) };
     });
   }
 
-  /** Performs effects; those that suspend go on beside whatever else the object does. */
+  /** Performs effects, each in a turn of a branch; then what they did is stored, unless one that has written is suspended. */
   #perform(effects: Effect[]): void {
-    for (const effect of effects) {
-      const turn = drive(this.#turn(effect));
-      if (isThenable(turn)) this.ctx.waitUntil(turn);
-    }
+    const later = effects.filter((effect) => !this.#takeTurn(effect));
+    this.#flush();
+    this.#performLater(later);
+  }
+
+  #performLater(effects: Effect[]): void {
+    if (effects.length > 0) setTimeout(() => this.#perform(effects), 0);
+  }
+
+  /** `false`: the run must hear others first. */
+  #takeTurn(effect: Effect): boolean {
+    if (this.#turnsLeft <= 0) return false;
+    if (this.#turnsLeft === MOST_TURNS) setTimeout(() => this.#allowTurns(), 0);
+    this.#turnsLeft = this.#running.walk.isWary ? 0 : this.#turnsLeft - 1;
+    const turn = drive(this.#turn(effect));
+    if (isThenable(turn)) this.ctx.waitUntil(turn.then(() => this.#flush()));
+    return true;
+  }
+
+  #allowTurns(): void {
+    this.#turnsLeft = MOST_TURNS;
   }
 
   /** One turn of a branch: a hook, the transition, the next hook, without a pause where none of them suspends. */
   *#turn(first: Effect): Generator<unknown, void, unknown> {
-    const ahead = [first];
-    for (let effect = ahead.shift(); effect; effect = ahead.shift()) {
-      if (effect.type === "hook") ahead.push(...(yield* this.#running.walk.perform(effect)));
-      if (effect.type === "finish") this.#announceFinish();
+    const { hooks, walk } = this.#running;
+    let own: Effect | undefined = first;
+    for (let hops = 0; own; hops++) {
+      const effects = (yield* hooks.perform(own)) as Effect[];
+      const [next, ...others] = effects;
+      const goesOn = others.length === 0 && next?.type === "hook" && hops < MOST_TURNS && !walk.isWary;
+      own = goesOn ? next : undefined;
+      if (!goesOn) this.#part(effects);
     }
-    this.#tend();
   }
 
-  /** Calls executors for new work. */
-  #tend(): void {
-    this.#commit(() => ({ answer: undefined, effects: [] }));
+  /** Where branches part, each has a turn of its own. The run hears others before more of them begin. */
+  #part(effects: Effect[]): void {
+    this.#performLater(effects.filter((effect) => effect.type === "branch" || !this.#takeTurn(effect)));
+  }
+
+  /** Stores what hooks did, if all that have written have ended. */
+  #flush(): void {
+    const { walk } = this.#running;
+    if (!walk.canFlush) return;
+    const written = walk.written();
+    if ("message" in written) return this.#end({ type: "broke", error: written });
+    this.#commit(() => {
+      walk.flush(written);
+      return { answer: undefined, effects: [] };
+    });
+    this.#flushed.resolve();
+    this.#flushed = Promise.withResolvers();
   }
 
   #due(): void {
-    if (this.#started?.walk.state.status === "running") this.#tend();
+    if (this.#started?.walk.state.status === "running") this.#commit(() => ({ answer: undefined, effects: [] }));
   }
 
   #finishWithin(waitMs: number): Promise<void> {

@@ -1,9 +1,3 @@
-/** What was added to the tables of runs since the first version: runs that were started before go on after a deploy. */
-export const ADDED = `
-alter table run add column lives integer not null default 1;
-alter table page add column needs text;
-`;
-
 /**
  * The tables of one run. They are created by its start, so that asking for a run that does not exist writes nothing.
  *
@@ -19,25 +13,32 @@ create table run (
   input_digest text,        -- of a run with an idempotency key: what a repeated start is compared with
   created_ms integer not null,
   lives integer not null,   -- how often the object was loaded while its flow had limits
+  losses text not null default '{}', -- Losses, JSON. Written when the object is loaded and hooks are open
   state text not null       -- RunState, JSON
 ) without rowid;
 
--- One visit of a node. Inserted when it begins; total is known after prep, the counts when all its items are settled.
+-- One visit of a node. Inserted by the commit in which prep began or ended; updated when it is done, and by a batch flow
+-- whenever branches begin or end. The total is known after prep, the counts when the step is done.
 create table step (
   id integer primary key,
-  branch text not null,
   node text not null,
-  parent integer,
   phase text not null,
-  last_action text,
-  total integer not null default 0,
-  succeeded integer not null default 0,
-  failed integer not null default 0,
-  losses integer not null default 0, -- how often the object was lost during a hook of this step
-  fields text                        -- what prep left on the node for exec, encoded
+  total integer not null,
+  succeeded integer not null,
+  failed integer not null,
+  body text not null        -- what is never looked for by itself, JSON; of a node that is no batch also its item
 );
 
--- A step's items, many to a row: a JSON array of encoded items. Written by prep, never changed.
+-- How a branch of a batch flow ended. Written by the commit in which it did.
+create table branch (
+  step integer not null,    -- the batch flow's
+  idx integer not null,
+  action text not null,
+  end_step integer,         -- the step whose results it ended with
+  primary key (step, idx)
+) without rowid;
+
+-- The items of a batch, many to a row: a JSON array of encoded items. Written by prep, never changed.
 create table page (
   step integer not null,
   first integer not null,
@@ -61,7 +62,7 @@ create table item (
 ) without rowid;
 
 -- Costs a row only for items that wait.
-create index item_due on item (step, due_ms) where status = 'deferred';
+create index item_due on item (due_ms) where status = 'deferred';
 
 -- An executor's place. Written when it is woken, entered, given items and left; never deleted, so that fences only grow.
 create table slot (
@@ -78,6 +79,18 @@ create table slot (
   held text not null        -- JSON: [step, first, count, attempts, claimed_ms, …permits] of the items it was given and has not settled
 );
 
+-- What hooks wrote to shared since the graph in long_text was: one row for each commit that wrote. Deleted when that is written anew.
+create table journal (
+  id integer primary key,
+  body text not null        -- empty where it is in long_text
+);
+
+-- What nodes told of their progress: the latest of it. Written with the hook, or by the report of the executor.
+create table emit (
+  id integer primary key,
+  body text not null        -- KeptEmit, JSON
+);
+
 -- Text too long for one row: the live graph of shared and prep results, the output, long items and results.
 create table long_text (
   owner text not null,
@@ -86,3 +99,41 @@ create table long_text (
   primary key (owner, part)
 ) without rowid;
 `;
+
+const BRANCH_TABLE = tableOf("branch");
+const JOURNAL_TABLE = tableOf("journal");
+const EMIT_TABLE = tableOf("emit");
+
+/** How the tables of a run that an earlier version started are brought up to date: each where its column is not there yet. */
+export const MIGRATIONS = [
+  {
+    table: "run",
+    column: "lives",
+    sql: `
+alter table run add column lives integer not null default 1;
+alter table page add column needs text;`,
+  },
+  {
+    table: "step",
+    column: "body",
+    sql: `
+alter table run add column losses text not null default '{}';
+alter table step add column body text not null default '';
+update step set body = json_object('branch', branch, 'parent', parent, 'lastAction', last_action, 'fields', fields);
+alter table step drop column branch;
+alter table step drop column parent;
+alter table step drop column last_action;
+alter table step drop column losses;
+alter table step drop column fields;
+drop index item_due;
+create index item_due on item (due_ms) where status = 'deferred';
+${BRANCH_TABLE}
+${JOURNAL_TABLE}
+${EMIT_TABLE}`,
+  },
+] as const;
+
+function tableOf(name: string): string {
+  const from = SCHEMA.indexOf(`create table ${name} (`);
+  return SCHEMA.slice(from, SCHEMA.indexOf(";\n", SCHEMA.indexOf("\n)", from)) + 1);
+}

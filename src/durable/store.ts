@@ -1,9 +1,16 @@
 import type { GraphShape } from "../core/graph.ts";
-import type { RunState, Step } from "../core/run.ts";
+import type { RunState } from "../core/run.ts";
 import { commit } from "./commit.ts";
 import { ItemStore } from "./item-store.ts";
-import { ADDED, SCHEMA } from "./schema.ts";
+import { JournalStore } from "./journal-store.ts";
+import { MIGRATIONS, SCHEMA } from "./schema.ts";
+import { StepStore } from "./step-store.ts";
 import { LongText } from "./text.ts";
+
+/** How often in a row the run's object was lost while a hook was under way, or about to be: by step and hook. */
+export interface Losses {
+  [stepAndHook: string]: number;
+}
 
 export interface RunRow {
   id: string;
@@ -12,15 +19,8 @@ export interface RunRow {
   inputDigest: string | null;
   createdMs: number;
   lives: number;
+  losses: Losses;
   state: RunState;
-}
-
-export interface StepRow extends Step {
-  total: number;
-  succeeded: number;
-  failed: number;
-  losses: number;
-  fields: string | null;
 }
 
 /** A permit, by the name of the object that granted it and its number there. */
@@ -62,7 +62,9 @@ export class Store {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
   readonly #onFailure: (error: unknown) => void;
+  readonly steps: StepStore;
   readonly items: ItemStore;
+  readonly journal: JournalStore;
   readonly longText: LongText;
 
   constructor(storage: DurableObjectStorage, onFailure: (error: unknown) => void) {
@@ -70,7 +72,9 @@ export class Store {
     this.#sql = storage.sql;
     this.#onFailure = onFailure;
     this.longText = new LongText(storage.sql);
+    this.steps = new StepStore(storage.sql, this.longText);
     this.items = new ItemStore(storage.sql, this.longText);
+    this.journal = new JournalStore(storage.sql, this.longText);
   }
 
   commit<T>(write: () => T): T {
@@ -83,11 +87,13 @@ export class Store {
 
   /** Brings the tables of a run that an earlier version of this code started up to date. */
   migrate(): void {
-    const sql = "select 1 from pragma_table_info('run') where name = 'lives'";
-    if (this.#sql.exec(sql).toArray().length === 0) this.#sql.exec(ADDED);
+    const has = "select 1 from pragma_table_info(?) where name = ?";
+    for (const { table, column, sql } of MIGRATIONS) {
+      if (this.#sql.exec(has, table, column).toArray().length === 0) this.#sql.exec(sql);
+    }
   }
 
-  create(run: RunRow): void {
+  create(run: Omit<RunRow, "losses">): void {
     this.#sql.exec(SCHEMA);
     this.#sql.exec(
       "insert into run (id, flow, shape, input_digest, created_ms, lives, state) values (?, ?, ?, ?, ?, ?, ?)",
@@ -110,6 +116,7 @@ export class Store {
       inputDigest: row.input_digest as string | null,
       createdMs: Number(row.created_ms),
       lives: Number(row.lives),
+      losses: JSON.parse(String(row.losses)),
       state: JSON.parse(String(row.state)),
     };
   }
@@ -122,59 +129,8 @@ export class Store {
     this.#sql.exec("update run set lives = ?", lives);
   }
 
-  /** The steps that are under way. */
-  openSteps(): StepRow[] {
-    return this.#sql
-      .exec<{ [key: string]: SqlStorageValue }>("select * from step where phase <> 'done' order by id")
-      .toArray()
-      .map(stepOf);
-  }
-
-  saveStep(step: StepRow): void {
-    this.#sql.exec(
-      `insert or replace into step (id, branch, node, parent, phase, last_action, total, succeeded, failed, losses, fields)
-       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      step.id,
-      step.branch,
-      step.node,
-      step.parent,
-      step.phase,
-      step.lastAction,
-      step.total,
-      step.succeeded,
-      step.failed,
-      step.losses,
-      step.fields,
-    );
-  }
-
-  /** Sums over the steps whose items are all settled. */
-  settledCounts(): { total: number; succeeded: number; failed: number } {
-    const sums =
-      "coalesce(sum(total), 0) as total, coalesce(sum(succeeded), 0) as succeeded, coalesce(sum(failed), 0) as failed";
-    const settled = "phase in ('post', 'done')";
-    return this.#sql
-      .exec<{ total: number; succeeded: number; failed: number }>(`select ${sums} from step where ${settled}`)
-      .one();
-  }
-
-  /** Steps that have items, in order, from `from` on. */
-  *stepsWithItems(node: string | null, from: number): Generator<StepRow> {
-    const sql = "select * from step where total > 0 and id >= ?1 and (?2 is null or node = ?2) order by id";
-    for (const row of this.#sql.exec<{ [key: string]: SqlStorageValue }>(sql, from, node)) yield stepOf(row);
-  }
-
-  /** The latest step of one of these nodes. */
-  latestStep(nodes: string[]): StepRow | undefined {
-    const sql = "select * from step where node in (select value from json_each(?)) order by id desc limit 1";
-    return this.#sql.exec<{ [key: string]: SqlStorageValue }>(sql, JSON.stringify(nodes)).toArray().map(stepOf)[0];
-  }
-
-  step(id: number): StepRow | undefined {
-    return this.#sql
-      .exec<{ [key: string]: SqlStorageValue }>("select * from step where id = ?", id)
-      .toArray()
-      .map(stepOf)[0];
+  saveLosses(losses: Losses): void {
+    this.#sql.exec("update run set losses = ?", JSON.stringify(losses));
   }
 
   slots(): SlotRow[] {
@@ -204,10 +160,6 @@ export class Store {
       JSON.stringify(writeHeld(slot.held)),
     );
   }
-}
-
-function stepOf({ last_action: lastAction, ...row }: { [key: string]: SqlStorageValue }): StepRow {
-  return { ...row, lastAction } as unknown as StepRow;
 }
 
 type HeldRun = [

@@ -7,6 +7,26 @@ export const ROW_LIMIT = 600_000;
 /** The longest text of one value, so that it passes through a call between objects (32 MiB, two bytes a unit). */
 export const VALUE_LIMIT = 12_000_000;
 
+/** So much text goes into one statement: escaped, which may make it six times as long, it must fit what a row may hold. */
+export const STATEMENT_TEXT = ROW_LIMIT / 6;
+
+/** Cuts what is to be written into what one statement takes each. */
+export function* inStatements<T>(values: readonly T[], lengthOf: (value: T) => number): Generator<T[]> {
+  let some: T[] = [];
+  let text = 0;
+  for (const value of values) {
+    const length = lengthOf(value);
+    if (some.length > 0 && text + length > STATEMENT_TEXT) {
+      yield some;
+      some = [];
+      text = 0;
+    }
+    some.push(value);
+    text += length;
+  }
+  if (some.length > 0) yield some;
+}
+
 /** Cuts a text into parts that fit a row, never between the halves of a surrogate pair, which would be lost. */
 export function* parts(text: string): Generator<string> {
   for (let from = 0; from < text.length; ) {

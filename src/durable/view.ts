@@ -4,7 +4,8 @@ import type { ItemRow } from "./item-store.ts";
 import type { Counts } from "./items.ts";
 import { MESSAGE_TEXT } from "./protocol.ts";
 import type { Rest } from "./rest.ts";
-import type { HeldItem, StepRow, Store } from "./store.ts";
+import type { StepRow } from "./step-store.ts";
+import type { HeldItem, Store } from "./store.ts";
 import type { Walk } from "./walk.ts";
 
 export type ItemStatus = "pending" | "running" | "deferred" | "succeeded" | "failed" | "canceled";
@@ -91,7 +92,7 @@ export function viewRun(walk: Walk, store: Store, rest: Rest | null, nowMs: numb
 export function listItems(walk: Walk, store: Store, query: ItemQuery): ItemPage {
   const items: ItemView[] = [];
   let text = 0;
-  for (const step of store.stepsWithItems(query.node, query.from.step)) {
+  for (const step of store.steps.withItems(query.node, query.from.step)) {
     const first = step.id === query.from.step ? query.from.index : 0;
     for (const item of itemsOf(walk, store, step, first, query.status)) {
       if (items.length === query.limit || text > MESSAGE_TEXT)
@@ -166,7 +167,7 @@ function statusOf(walk: Walk, step: number, index: number, row: ItemRow | undefi
   if (row?.status === "succeeded" || row?.status === "failed") return row.status;
   if (walk.isFinished) return "canceled";
   if (isHeld) return "running";
-  if (walk.ledger.steps.get(step)?.isAsked(index)) return "deferred";
+  if (walk.ledger.group(step)?.isAsked({ step, index })) return "deferred";
   return row?.status ?? "pending";
 }
 
@@ -184,7 +185,7 @@ export function listResults(
   id: number | null,
   from: number,
 ): ResultPage {
-  const step = id === null ? store.latestStep(node === null ? walk.batchNodes : [node]) : store.step(id);
+  const step = id === null ? store.steps.latest(node === null ? walk.batchNodes : [node]) : store.steps.step(id);
   let lines = "";
   for (const item of step ? itemsOf(walk, store, step, from, null) : []) {
     if (lines.length > MESSAGE_TEXT) return { step: step?.id ?? 0, lines, next: item.index };

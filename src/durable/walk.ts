@@ -1,56 +1,69 @@
 import { decode, encode } from "../core/codec.ts";
-import { describeType, toFailure } from "../core/errors.ts";
-import type { Graph } from "../core/graph.ts";
-import { isOneShot } from "../core/items.ts";
-import type { BaseNode } from "../core/node.ts";
-import { type Effect, type Event, effectsOf, isFinished, type RunState, type Step, transition } from "../core/run.ts";
-import { isThenable } from "../core/turn.ts";
-import { type Counts, StepItems } from "./items.ts";
+import { toFailure } from "../core/errors.ts";
+import { UnstorableError } from "../core/journal.ts";
+import {
+  type Effect,
+  type EndedBranch,
+  type Event,
+  effectsOf,
+  isFinished,
+  type RunError,
+  type RunState,
+  transition,
+} from "../core/run.ts";
+import { Draft, type SoloItem } from "./draft.ts";
+import type { Counts } from "./items.ts";
 import { Ledger, type Settled } from "./ledger.ts";
-import { fieldsLeft, Live, writeFields } from "./live.ts";
-import { Pager } from "./pager.ts";
+import { Live, type Written } from "./live.ts";
+import type { Pages } from "./pages.ts";
 import type { Registered } from "./registry.ts";
-import type { RunRow, StepRow, Store } from "./store.ts";
-import { checkLength } from "./text.ts";
+import type { StepRow } from "./step-store.ts";
+import type { Losses, RunRow, Store } from "./store.ts";
 
-/** A hook may take this long: it is run again after a crash, so long work belongs into exec. */
-const HOOK_TIMEOUT_MS = 5 * 60 * 1000;
-/** An action is a name. It is written into rows of the run's own, and warnings repeat it. */
-const LONGEST_ACTION = 1_000;
-/** A hook during which the run's object was lost so often fails the run: it is what ends the object. */
-const MOST_LOSSES = 5;
+/** So often in a row may the object be lost during a hook before that fails the run: it is what ends the object. */
+const MOST_LOSSES = 20;
+/** After so many losses each hook is performed in a turn of its own: one that ends the object takes no other with it. */
+const WARY_AFTER = 2;
 
 /**
- * One run's way through its graph: the state machine of the core over stored rows, and the hooks that move it. `apply` decides
- * and stores; `perform` runs a hook and commits what it did.
+ * One run's way through its graph: the state machine of the core over stored rows. Events of hooks are decided on a draft, which
+ * `flush` stores; what ends the run is stored at once, and the draft is forgotten.
  */
 export class Walk {
   readonly row: RunRow;
   readonly ledger: Ledger;
+  readonly flow: Registered;
   /** Whether any node of the flow has limits. */
   readonly hasLimits: boolean;
+  /** As stored. */
   state: RunState;
+  draft: Draft;
+  /** Steps of which a hook is under way. */
+  readonly inHook = new Set<number>();
   readonly #store: Store;
-  readonly #flow: Registered;
+  readonly #pages: Pages;
+  /** The open steps as stored. */
   readonly #steps = new Map<number, StepRow>();
   readonly #settled: { total: number; succeeded: number; failed: number };
-  readonly #inHook = new Set<number>();
+  /** Steps with a hook during which the object was lost several times. */
+  readonly #suspects = new Set<number>();
   readonly #clock: () => number;
   #live: Live | undefined;
 
-  constructor(store: Store, flow: Registered, clock: () => number) {
+  constructor(store: Store, flow: Registered, pages: Pages, clock: () => number) {
     this.#store = store;
-    this.#flow = flow;
+    this.#pages = pages;
     this.#clock = clock;
+    this.flow = flow;
     this.row = store.run();
     this.state = this.row.state;
     this.hasLimits = [...flow.graph.ids].some((id) => flow.planOf(id).limits.length > 0);
-    this.ledger = new Ledger(store);
-    this.#settled = store.settledCounts();
-    for (const step of store.openSteps()) this.#steps.set(step.id, step);
-    const inExec = [...this.#steps.values()].filter((step) => step.phase === "exec" && step.total > 0);
+    this.ledger = new Ledger(store, flow.planOf);
+    this.#settled = store.steps.settledCounts();
+    for (const step of store.steps.open()) this.#steps.set(step.id, step);
+    this.draft = new Draft(this.state, this.#steps);
     this.ledger.restore(
-      inExec.map((step) => this.#itemsOf(step)),
+      [...this.#steps.values()].filter((step) => step.phase === "exec" && step.total > 0),
       clock(),
     );
   }
@@ -60,19 +73,23 @@ export class Walk {
   }
 
   /** The step the run is at: the latest that is under way. */
-  get current(): StepRow | undefined {
-    return [...this.#steps.values()].at(-1);
+  get current(): Pick<StepRow, "node" | "phase"> | undefined {
+    let last: StepRow | undefined;
+    for (const step of this.#steps.values()) last = step;
+    // That items are settled is stored; so is, by that, that post is next.
+    return last && this.draft.step(last.id)?.phase === "post" ? { node: last.node, phase: "post" } : last;
   }
 
+  /** Whether the run is executed by hooks now, or about to be. */
   get isInHook(): boolean {
-    return this.#inHook.size > 0;
+    return this.inHook.size > 0 || !this.draft.isEmpty;
   }
 
   /** Counts over every item of every step so far. What a finished run never executed is canceled. */
   get counts(): Counts & { canceled: number } {
     const { total, succeeded, failed } = this.#settled;
     const sum = { total, pending: 0, running: 0, deferred: 0, succeeded, failed, canceled: 0 };
-    for (const { counts } of this.ledger.steps.values()) {
+    for (const { counts } of this.ledger.groups()) {
       for (const key of ["total", "pending", "running", "deferred", "succeeded", "failed"] as const) {
         sum[key] += counts[key];
       }
@@ -86,23 +103,63 @@ export class Walk {
     return this.row.shape.nodes.filter(({ kind }) => kind.endsWith("batch")).map(({ id }) => id);
   }
 
+  /** Whether branches are under way at once: then their items are left to executors, however few there are. */
+  get isBranching(): boolean {
+    for (const { node, phase } of this.#steps.values()) {
+      if (phase === "exec" && this.flow.graph.has(node) && this.flow.graph.width(node) > 1) return true;
+    }
+    return false;
+  }
+
+  /** Hooks are performed one to a turn, because one of them may be what ends the object. */
+  get isWary(): boolean {
+    return this.#suspects.size > 0;
+  }
+
   step(id: number): StepRow | undefined {
     return this.#steps.get(id);
   }
 
-  /** Decides what an event makes of the run and stores it; the caller commits, then performs what is returned. */
+  /** How the branches of a batch flow ended, in order. */
+  endsOf(step: number): EndedBranch[] {
+    const ends = [...this.#store.steps.ends(step), ...this.draft.ends.filter((ended) => ended.step === step)];
+    return ends.sort((a, b) => a.index - b.index);
+  }
+
+  /** The nodes of steps, those included that are not stored yet. */
+  nodesOf(steps: readonly number[]): Map<number, string> {
+    const nodes = this.#store.steps.nodesOf(steps);
+    for (const id of steps) {
+      const drafted = this.draft.steps.get(id);
+      if (drafted) nodes.set(id, drafted.node);
+    }
+    return nodes;
+  }
+
+  /** Read when a hook first needs it: a run that only hands out items never does. */
+  get live(): Live {
+    this.#live ??= this.#open();
+    return this.#live;
+  }
+
+  /** The run begins: stored at once, so that its first hook is known if it ends the object. Called in a transaction. */
+  begin(): Effect[] {
+    const effects = this.apply({ type: "started" });
+    this.flush(NOTHING);
+    return effects;
+  }
+
+  /** Decides what an event of a hook makes of the run. Nothing is stored before the next flush. */
   apply(event: Event): Effect[] {
-    const { run, steps, effects } = transition(
-      this.state,
-      (id) => this.#steps.get(id),
-      event,
-      this.#flow.graph,
-      this.#clock(),
-    );
-    for (const step of steps) this.#move(step);
+    return this.draft.apply(event, this.flow.graph, this.#clock());
+  }
+
+  /** What ends, or pauses, the run: stored at once. What was not stored before that has never happened. */
+  end(event: Event): void {
+    const { run } = transition(this.state, (id) => this.#steps.get(id), event, this.flow.graph, this.#clock());
     if (run !== this.state) this.#store.saveState(run);
     this.state = run;
-    return effects;
+    this.draft = new Draft(run, this.#steps);
   }
 
   /** What reports and losses mean for the run: the first item that failed for good fails it; a step all settled moves on. */
@@ -111,115 +168,137 @@ export class Walk {
     if (first) {
       const { node = null, branch = null } = this.#steps.get(first.step) ?? {};
       const { name, message } = first.failure;
-      return this.apply({
-        type: "broke",
-        error: { name, message, node, branch, index: first.index, attempts: first.attempts },
-      });
+      const { index, attempts } = first;
+      this.end({ type: "broke", error: { name, message, node, branch, index, attempts } });
+      return [];
     }
-    return [...steps].flatMap((step) =>
-      this.ledger.steps.get(step)?.isSettled ? this.apply({ type: "executed", step }) : [],
-    );
+    const effects: Effect[] = [];
+    for (const step of steps) if (this.ledger.isSettled(step)) effects.push(...this.#executed(step));
+    return effects;
   }
 
   /** What a run that was at rest, or lost its object, has to do. */
   pending(): Effect[] {
-    return effectsOf(this.state, this.#steps.values(), this.#flow.graph);
+    return effectsOf(this.draft.state, this.#openNow(), this.flow.graph);
   }
 
   /** The object was loaded anew: what was under way in it is lost. Called in a transaction. */
-  recover(): Effect[] {
-    const effects = this.react(this.ledger.loseInline(this.#clock()));
-    for (const step of this.#steps.values()) {
-      if (step.phase !== "prep" && step.phase !== "post") continue;
-      this.#save({ ...step, losses: step.losses + 1 });
-      if (step.phase === "prep") this.#store.items.dropPages(step.id);
-      if (step.losses + 1 > MOST_LOSSES) effects.push(...this.#broke(step, lostTooOften(step)));
-    }
-    return effects;
+  recover(): void {
+    this.react(this.ledger.loseInline(this.#clock()));
+    this.react({ failures: [], steps: new Set(this.#steps.keys()), fields: [] });
+    this.#store.items.dropPagesAfter(this.state.lastStep);
+    for (const { id, phase } of this.#steps.values()) if (phase === "prep") this.#store.items.dropPages(id);
+    if (!this.isFinished) this.#countLosses();
   }
 
-  /** Runs a hook and commits what it did. An effect that was performed already, or came too late, does nothing. */
-  *perform({ step: id, hook }: Effect & { type: "hook" }): Generator<unknown, Effect[], unknown> {
-    const step = this.#steps.get(id);
-    if (step?.phase !== hook || this.#inHook.has(id) || this.state.status !== "running") return [];
-    this.#inHook.add(id);
+  /** Counts those hooks alone that are open still: one that was stored since is another one, or none. */
+  #countLosses(): void {
+    const before = this.row.losses;
+    this.row.losses = {};
+    for (const effect of this.pending()) if (effect.type === "hook") this.#countLoss(effect, before);
+    if (JSON.stringify(before) !== JSON.stringify(this.row.losses)) this.#store.saveLosses(this.row.losses);
+  }
+
+  #countLoss({ step: id, hook }: Effect & { type: "hook" }, before: Losses): void {
+    const key = `${id} ${hook}`;
+    const count = (before[key] ?? 0) + 1;
+    this.row.losses[key] = count;
+    if (count >= WARY_AFTER) this.#suspects.add(id);
+    const step = this.draft.step(id) as StepRow;
+    if (count > MOST_LOSSES) this.end({ type: "broke", error: brokenAt(step, lostTooOften(step, count)) });
+  }
+
+  /** A step's prep has ended: with its items in pages, or its one item, or none at all. */
+  prepared(row: StepRow, size: number, solo: SoloItem | null): Effect[] {
+    if (solo) this.draft.items.set(row.id, solo);
+    this.draft.prepared.push(row.id);
+    this.draft.put({ ...row, isSolo: solo !== null });
+    return this.apply({ type: "prepared", step: row.id, size });
+  }
+
+  /** A step's post has ended. `output` gives what the run gives back if that was all. */
+  posted(step: number, action: string, output: Draft["output"]): Effect[] {
+    this.draft.posted.push(step);
+    this.draft.output = output;
+    return this.apply({ type: "posted", step, action });
+  }
+
+  /** Whether something waits to be stored, and may be: no hook that has written is still under way. */
+  get canFlush(): boolean {
+    if (this.draft.isEmpty || this.isFinished) return false;
+    for (const step of this.inHook) if (this.live.hasWritten(step)) return false;
+    return true;
+  }
+
+  /** What hooks wrote, as text, or why it cannot be stored: where one of them wrote what no text can be made of. */
+  written(): (Written & { output: string | null }) | RunError {
+    const { prepared, posted, items, output } = this.draft;
     try {
-      return yield* hook === "prep" ? this.#prep(step) : this.#post(step);
+      const written = this.live.write(
+        prepared.map((step) => [step, items.get(step)?.item.length ?? 0] as const),
+        posted,
+      );
+      return { ...written, output: output && output() };
     } catch (error) {
-      return this.#store.commit(() => this.#broke(step, error));
-    } finally {
-      this.#inHook.delete(id);
+      const writer = error instanceof UnstorableError ? error.writer : (posted.at(-1) ?? prepared.at(-1));
+      return brokenAt(this.draft.step(writer ?? 0) ?? (this.draft.steps.values().next().value as StepRow), error);
     }
   }
 
-  *#prep(step: StepRow): Generator<unknown, Effect[], unknown> {
-    const node = this.#node(step);
-    const before = writeFields(node);
-    const prepRes = yield inTime(node.prep(this.#shared), step, "prep");
-    const isFlow = this.#graph.startOf(step.node) !== undefined;
-    const total = isFlow ? 0 : ((yield* this.#storeItems(step, prepRes)) as number);
-    const fields = fieldsLeft(node, before, this.#shared);
-    const isReadOnce = !isFlow && (isOneShot(prepRes) || isAsync(prepRes));
-    this.#kept.keep(step.id, isReadOnce ? undefined : prepRes, isReadOnce || this.#isPaged(step, prepRes));
-    const graph = this.#kept.encode();
-    if (this.isFinished) return [];
-    return this.#store.commit(() => {
-      this.#store.longText.put("live", graph);
-      this.#steps.set(step.id, { ...step, total, fields });
-      return this.apply({ type: "prepared", step: step.id, isEmpty: !isFlow && total === 0 });
-    });
+  /** Stores all that hooks did since this was last called. Called in a transaction. */
+  flush({ entries, snapshot, output }: Written & { output: string | null }): void {
+    const { draft } = this;
+    const { journal, steps, longText } = this.#store;
+    if (snapshot !== null) journal.begin(snapshot);
+    else for (const entry of entries) journal.append(entry);
+    if (output !== null) longText.put("output", output);
+    steps.save(Array.from(draft.steps.values(), (row) => this.#newStep(row)));
+    if (draft.ends.length > 0) steps.saveEnds(draft.ends);
+    if (draft.state !== this.state) this.#store.saveState(draft.state);
+    for (const step of [...draft.prepared, ...draft.posted]) this.#suspects.delete(step);
+    this.#settle(draft);
   }
 
-  *#post(step: StepRow): Generator<unknown, Effect[], unknown> {
-    const node = this.#node(step);
-    const prepRes = this.#kept.prepRes(step.id, () => this.#pagedPrepRes(step));
-    const returned = yield inTime(node.post(this.#shared, prepRes, this.#execRes(step)), step, "post");
-    const action = checkAction(returned, step);
-    const graph = this.#kept.encode(step.id);
-    const output = this.#outputAfter({ type: "posted", step: step.id, action });
-    if (this.isFinished) return [];
-    const effects = this.#store.commit(() => {
-      this.#store.longText.put("live", graph);
-      if (output !== undefined) this.#store.longText.put("output", output);
-      return this.apply({ type: "posted", step: step.id, action });
-    });
-    this.#kept.close(step.id);
-    return effects;
+  /** The draft is how things stand now. */
+  #settle(draft: Draft): void {
+    this.state = draft.state;
+    for (const row of draft.steps.values()) {
+      if (row.phase === "done") this.#forget(row.id);
+      else this.#steps.set(row.id, row);
+    }
+    for (const id of draft.prepared) this.#begin(draft.steps.get(id) as StepRow, draft.items.get(id));
+    this.draft = new Draft(draft.state, this.#steps);
   }
 
-  *#storeItems(step: StepRow, prepRes: unknown): Generator<unknown, number, unknown> {
-    const { limits } = this.#flow.planOf(step.node);
-    const place = { id: step.node, limits };
-    const pager = new Pager(this.#store, step.id, this.#node(step), place, () => this.isFinished);
-    if (this.#graph.kind(step.node) === "node") pager.add(prepRes);
-    else yield pager.addAll(prepRes);
-    return pager.end();
+  #forget(step: number): void {
+    this.#steps.delete(step);
+    this.#pages.forget(step);
   }
 
-  /** Whether the step's pages give back exactly what prep returned. A flow has none, and none give back nothing. */
-  #isPaged(step: StepRow, prepRes: unknown): boolean {
-    const kind = this.#graph.kind(step.node);
-    return kind === "flow" ? prepRes === undefined : kind === "node" || Array.isArray(prepRes);
+  /** The items of a step that has just been prepared may be claimed. */
+  #begin(row: StepRow, solo: SoloItem | undefined): void {
+    if (solo) this.#pages.keep(row.id, solo.item);
+    if (row.phase === "exec" && row.total > 0) this.ledger.open(row, solo?.needs ?? null);
   }
 
-  #pagedPrepRes(step: StepRow): unknown {
-    if (this.#graph.startOf(step.node) !== undefined) return undefined;
-    const items = Array.from(this.#store.items.paged(step.id), decode);
-    return this.#graph.kind(step.node) === "node" ? items[0] : items;
+  #newStep(row: StepRow) {
+    const { item = null, needs = null } = this.draft.items.get(row.id) ?? {};
+    return { row, isNew: !this.#steps.has(row.id), item, needs };
   }
 
-  #execRes(step: StepRow): unknown {
-    if (this.#graph.startOf(step.node) !== undefined) return step.lastAction || undefined;
-    const results = Array.from(this.#store.items.results(step.id), decode);
-    return this.#graph.kind(step.node) === "node" ? results[0] : results;
+  #executed(id: number): Effect[] {
+    const tally = this.ledger.close(id);
+    const row = this.draft.step(id) as StepRow;
+    this.#settled.total += row.total;
+    this.#settled.succeeded += tally.succeeded;
+    this.#settled.failed += tally.failed;
+    this.draft.put({ ...row, ...tally });
+    return this.apply({ type: "executed", step: id });
   }
 
-  /** What the run gives back, if the event completes it. Computed before the commit, because the flow's own code may throw. */
-  #outputAfter(event: Event): string | undefined {
-    const { run } = transition(this.state, (id) => this.#steps.get(id), event, this.#graph, this.#clock());
-    if (run.status !== "completed") return undefined;
-    const output = this.#flow.output ? this.#flow.output(this.#shared) : this.#shared;
-    return checkLength(encode(output, "output"), "output");
+  *#openNow(): Generator<StepRow> {
+    for (const id of this.#steps.keys()) yield this.draft.step(id) as StepRow;
+    for (const row of this.draft.steps.values()) if (!this.#steps.has(row.id)) yield row;
   }
 
   /** Keeps what exec set on its node, for the items after it and for post. */
@@ -227,89 +306,33 @@ export class Walk {
     const step = this.#steps.get(id);
     if (!step || this.isFinished) return;
     const all = { ...(step.fields === null ? {} : (decode(step.fields) as object)), ...(decode(fields) as object) };
-    this.#save({ ...step, fields: encode(all, step.node) });
+    const row = { ...step, fields: encode(all, step.node) };
+    this.#steps.set(id, row);
+    this.#store.steps.save([{ row, isNew: false, item: null, needs: null }]);
     this.#live?.assign(id, decode(fields) as object);
   }
 
-  #broke(step: StepRow, thrown: unknown): Effect[] {
-    const { name, message } = toFailure(thrown);
-    const { node, branch } = step;
-    return this.apply({ type: "broke", error: { name, message, node, branch, index: null, attempts: null } });
-  }
-
-  #move(step: Step): void {
-    const before = this.#steps.get(step.id) ?? { total: 0, succeeded: 0, failed: 0, losses: 0, fields: null };
-    const items = this.ledger.steps.get(step.id);
-    const { succeeded, failed } = items ?? before;
-    const row: StepRow = { ...before, ...step, succeeded, failed, losses: 0 };
-    this.#save(row);
-    if (step.phase === "exec" && row.total > 0) this.ledger.steps.set(step.id, this.#itemsOf(row));
-    if (step.phase === "post" && items) this.#close(items);
-    if (step.phase === "done") this.#steps.delete(step.id);
-  }
-
-  #close({ step, total, succeeded, failed }: StepItems): void {
-    this.ledger.steps.delete(step);
-    this.#settled.total += total;
-    this.#settled.succeeded += succeeded;
-    this.#settled.failed += failed;
-  }
-
-  #save(step: StepRow): void {
-    this.#steps.set(step.id, step);
-    this.#store.saveStep(step);
-  }
-
-  #itemsOf(step: StepRow): StepItems {
-    return new StepItems(this.#store, step, this.#flow.planOf(step.node));
-  }
-
-  #node(step: StepRow): BaseNode {
-    return this.#kept.node(step, ({ parent }) => (parent === null ? undefined : this.#steps.get(parent)));
-  }
-
-  get #graph(): Graph {
-    return this.#flow.graph;
-  }
-
-  get #shared(): unknown {
-    return this.#kept.shared;
-  }
-
-  /** Read when a hook first needs it: a run that only hands out items never does. */
-  get #kept(): Live {
-    this.#live ??= new Live(this.#graph, this.#store.longText.get("live"));
-    return this.#live;
+  #open(): Live {
+    const around = {
+      parentOf: ({ parent }: StepRow) => (parent === null ? undefined : this.draft.step(parent)),
+      paramsOf: (step: number, branch: number) => this.#pages.item(step, branch),
+      isBatchFlow: ({ node }: StepRow) => this.flow.graph.kind(node).endsWith("batch-flow"),
+    };
+    return new Live(this.flow.graph, around, this.#store.journal.read());
   }
 }
 
-function isAsync(prepRes: unknown): boolean {
-  return typeof prepRes === "object" && prepRes !== null && Symbol.asyncIterator in prepRes;
+/** A run's error, for what a hook of a step has thrown. */
+export function brokenAt({ node, branch }: StepRow, thrown: unknown): RunError {
+  const { name, message } = toFailure(thrown);
+  return { name, message, node, branch, index: null, attempts: null };
 }
 
-function checkAction(returned: unknown, { node }: StepRow): string {
-  if (returned === undefined || returned === null) return "";
-  const got = typeof returned === "string" ? `${returned.length} characters` : describeType(returned);
-  if (typeof returned === "string" && returned.length <= LONGEST_ACTION) return returned;
-  throw new TypeError(
-    `Expected post of ${node} to return an action (a string of at most ${LONGEST_ACTION} characters) or nothing, got ${got}`,
-  );
-}
+const NOTHING = { entries: [], snapshot: null, output: null };
 
-/** Bounds a hook that suspends: one that never ends would hold its run for ever. */
-function inTime(returned: unknown, { node }: StepRow, hook: string): unknown {
-  if (!isThenable(returned)) return returned;
-  let timer: ReturnType<typeof setTimeout>;
-  const late = new Promise<never>((_, reject) => {
-    const message = `Expected ${hook} of ${node} to end within ${HOOK_TIMEOUT_MS / 1000} s: long work belongs into exec`;
-    timer = setTimeout(() => reject(new Error(message)), HOOK_TIMEOUT_MS);
-  });
-  return Promise.race([returned, late]).finally(() => clearTimeout(timer));
-}
-
-function lostTooOften({ phase, node, losses }: StepRow): Error {
+function lostTooOften({ phase, node }: StepRow, losses: number): Error {
   return new Error(
-    `The run's object was lost ${losses + 1} times during ${phase} of ${node}: it probably needs more memory or CPU time ` +
+    `The run's object was lost ${losses} times during ${phase} of ${node}: it probably needs more memory or CPU time ` +
       "than the platform gives. Move the work into exec, or split it.",
   );
 }

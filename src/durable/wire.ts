@@ -1,6 +1,6 @@
 import type { Failure } from "../core/errors.ts";
 import type { Outcome } from "./items.ts";
-import type { ClaimedItem, Reply, Report, RunPort } from "./protocol.ts";
+import type { ClaimedItem, Reply, Report, RunPort, StepBrief } from "./protocol.ts";
 import type { Entry } from "./slots.ts";
 
 // The same two calls as they cross from object to object: items and outcomes as tuples. The platform writes the name of every
@@ -22,17 +22,24 @@ interface Rest {
   isAttempt?: false;
 }
 
-export interface WireReply extends Omit<Reply, "items"> {
+/** What executors have understood since the second version: steps that have the same in common are told together. */
+const VERSION = 2;
+/** As the first version has it: each step for itself. */
+type LoneBrief = Omit<StepBrief, "steps"> & { step: number };
+
+export interface WireReply extends Omit<Reply, "items" | "steps"> {
   items: ItemTuple[];
+  steps: (StepBrief | LoneBrief)[];
 }
 
 export interface WireReport extends Omit<Report, "outcomes"> {
   outcomes: OutcomeTuple[];
+  version?: number;
 }
 
-/** What a run's object answers to. */
+/** What a run's object answers to. During a deploy runs and executors of two versions speak with each other. */
 export interface WirePort {
-  enter(entry: Entry, shape: string): Promise<WireReply | null>;
+  enter(entry: Entry, shape: string, version?: number): Promise<WireReply | null>;
   report(report: WireReport): Promise<WireReply>;
 }
 
@@ -40,18 +47,29 @@ export interface WirePort {
 export function overWire(port: WirePort): RunPort {
   return {
     enter: async (entry, shape) => {
-      const reply = await port.enter(entry, shape);
-      return reply && { ...reply, items: reply.items.map(readItem) };
+      const reply = await port.enter(entry, shape, VERSION);
+      return reply && readReply(reply);
     },
-    report: async (report) => {
-      const reply = await port.report({ ...report, outcomes: report.outcomes.map(writeOutcome) });
-      return { ...reply, items: reply.items.map(readItem) };
-    },
+    report: async (report) =>
+      readReply(await port.report({ ...report, outcomes: report.outcomes.map(writeOutcome), version: VERSION })),
   };
 }
 
-export function writeReply(reply: Reply): WireReply {
-  return { ...reply, items: reply.items.map(writeItem) };
+export function writeReply(reply: Reply, version = 1): WireReply {
+  const steps = version < VERSION ? reply.steps.flatMap(loneBriefs) : reply.steps;
+  return { ...reply, steps, items: reply.items.map(writeItem) };
+}
+
+function readReply(reply: WireReply): Reply {
+  return { ...reply, steps: reply.steps.map(readBrief), items: reply.items.map(readItem) };
+}
+
+function loneBriefs({ steps, ...brief }: StepBrief): LoneBrief[] {
+  return steps.map((step) => ({ step, ...brief }));
+}
+
+function readBrief(brief: StepBrief | LoneBrief): StepBrief {
+  return "steps" in brief ? brief : { steps: [brief.step], node: brief.node, fields: brief.fields };
 }
 
 /** An executor that was called before a deploy may still speak as it did then. */

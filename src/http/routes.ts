@@ -1,5 +1,6 @@
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { describe } from "../core/describe.ts";
 import type { Registry } from "../durable/registry.ts";
 import type { FlowRunObject } from "../durable/run.ts";
 import type { ItemView, ResultPage, RunView } from "../durable/view.ts";
@@ -37,6 +38,11 @@ export function routes(
       return next();
     })
     .get("/flows", (context) => context.json({ flows: registry.names.map((name) => ({ name })) }))
+    .get("/flows/:flow", (context) => {
+      const name = flowOf(context, registry);
+      const { graph } = registry.make(name);
+      return context.json({ ...describe(graph.node(graph.root)), name });
+    })
     .post("/flows/:flow/runs", limit, (context) => start(context, registry, runs))
     .get("/runs/:id", async (context) => json(writeRun(await runs.get(context.req.param("id"), (run) => run.view()))))
     .get("/runs/:id/items", async (context) => {
@@ -87,11 +93,15 @@ async function cancel(run: RunStub, tries: number) {
   );
 }
 
-async function start(context: Context, registry: Registry, runs: Runs): Promise<Response> {
+/** The flow that a path names; a problem where there is no such flow. */
+function flowOf(context: Context, registry: Registry): string {
   const flow = context.req.param("flow") as string;
-  if (!registry.has(flow)) {
-    throw new Problem(404, `There is no flow \`${flow}\`; there are: ${registry.names.join(", ")}`);
-  }
+  if (registry.has(flow)) return flow;
+  throw new Problem(404, `There is no flow \`${flow}\`; there are: ${registry.names.join(", ")}`);
+}
+
+async function start(context: Context, registry: Registry, runs: Runs): Promise<Response> {
+  const flow = flowOf(context, registry);
   const waitMs = readWaitMs(context);
   const key = readIdempotencyKey(context);
   const input = await readInput(context);

@@ -186,6 +186,17 @@ describe.each(kinds)("$kind", ({ make, node, batch, flow }) => {
     expect(post).not.toHaveBeenCalled();
   });
 
+  it("counts the steps of each branch on its own, against maxSteps", async () => {
+    const first = node();
+    first.next(node()).next(node({}, { name: "Third" }));
+    const ran = vi.fn(() => undefined);
+    await make(first, { prep: () => three, post: ran }, { maxSteps: 3 }).run({});
+    expect(ran).toHaveBeenCalledOnce();
+    await expect(make(first, { prep: () => three }, { maxSteps: 2, name: "each" }).run({})).rejects.toThrow(
+      new Error("Expected flow `each` to end within 2 steps (maxSteps), got a 3rd: `Third`"),
+    );
+  });
+
   it("warns of an action that leads nowhere in each branch", async () => {
     const choosing = node({ post: () => "x" }).on("y", node());
     await make(choosing, { prep: () => three }).run({});

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { stepsExceeded } from "../../src/core/flow.ts";
 import { BaseNode, Flow, Node } from "../../src/index.ts";
 import { spellings } from "./spelling.ts";
 import { catchWarnings, gate, gates, range, settled } from "./support.ts";
@@ -178,6 +179,80 @@ describe.each(spellings)("a flow $spelling", ({ node, batch, flow }) => {
     let last = first;
     for (const _ of range(9_999)) last = last.next(named(""));
     expect((await logOf(flow(first))).log).toHaveLength(10_000);
+  });
+});
+
+describe.each(spellings)("the maxSteps of a flow $spelling", ({ node, flow }) => {
+  /** A node that leads back to itself until `shared.visits` is `last`. */
+  const loop = (last: number) => {
+    const again = node(
+      {
+        post(shared: { visits: number }) {
+          return ++shared.visits < last ? "again" : "over";
+        },
+      },
+      { name: "Again" },
+    );
+    return again.on("again", again).end("over");
+  };
+
+  it("are visits that a walk may make, and it fails before one more", async () => {
+    const shared = { visits: 0 };
+    expect(await flow(loop(50), {}, { maxSteps: 50 }).run(shared)).toBe("over");
+    expect(shared.visits).toBe(50);
+    shared.visits = 0;
+    await expect(flow(loop(51), {}, { maxSteps: 50, name: "agent" }).run(shared)).rejects.toThrow(
+      new Error("Expected flow `agent` to end within 50 steps (maxSteps), got a 51st: `Again`"),
+    );
+    expect(shared.visits).toBe(50);
+  });
+
+  it("count each walk anew", async () => {
+    const bounded = flow(loop(3), {}, { maxSteps: 3 });
+    for (const shared of [{ visits: 0 }, { visits: 0 }]) expect(await bounded.run(shared)).toBe("over");
+  });
+
+  it("count a nested flow as one, which counts its own", async () => {
+    const inner = flow(loop(5), {}, { maxSteps: 5, name: "inner" });
+    inner.on("over", node());
+    const shared = { visits: 0 };
+    await flow(inner, {}, { maxSteps: 2 }).run(shared);
+    expect(shared.visits).toBe(5);
+    shared.visits = -1;
+    await expect(flow(inner, {}, { maxSteps: 2 }).run(shared)).rejects.toThrow(
+      "Expected flow `inner` to end within 5 steps (maxSteps), got a 6th: `Again`",
+    );
+  });
+
+  it("skip the flow's post when they are exceeded", async () => {
+    const post = vi.fn();
+    await expect(flow(loop(2), { post }, { maxSteps: 1 }).run({ visits: 0 })).rejects.toThrow("maxSteps");
+    expect(post).not.toHaveBeenCalled();
+  });
+});
+
+describe("the error of a walk that takes too many steps", () => {
+  const messageFor = (maxSteps: number) => stepsExceeded(new Flow(new Node(), { maxSteps }), new Node()).message;
+
+  it.each([
+    [1, "1 step (maxSteps), got a 2nd"],
+    [2, "2 steps (maxSteps), got a 3rd"],
+    [3, "3 steps (maxSteps), got a 4th"],
+    [7, "7 steps (maxSteps), got an 8th"],
+    [10, "10 steps (maxSteps), got an 11th"],
+    [11, "11 steps (maxSteps), got a 12th"],
+    [17, "17 steps (maxSteps), got an 18th"],
+    [20, "20 steps (maxSteps), got a 21st"],
+    [110, "110 steps (maxSteps), got a 111th"],
+    [799, "799 steps (maxSteps), got an 800th"],
+    [10_999, "10999 steps (maxSteps), got an 11000th"],
+  ])("counts in English: after %i", (maxSteps, sentence) => {
+    expect(messageFor(maxSteps)).toBe(`Expected flow \`Flow\` to end within ${sentence}: \`Node\``);
+  });
+
+  it("calls classes without a name by their kind", () => {
+    const flow = new (class extends Flow {})(new Node(), { maxSteps: 1 });
+    expect(stepsExceeded(flow, new (class extends Node {})()).message).toContain("flow `flow`");
   });
 });
 

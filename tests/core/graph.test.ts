@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { differences, Graph, type GraphShape } from "../../src/core/graph.ts";
-import { BatchFlow, BatchNode, Flow, Node, ParallelBatchFlow, ParallelBatchNode } from "../../src/index.ts";
+import {
+  AsyncBatchNode,
+  AsyncParallelBatchFlow,
+  BatchFlow,
+  BatchNode,
+  Flow,
+  Node,
+  ParallelBatchFlow,
+  ParallelBatchNode,
+} from "../../src/index.ts";
 
 class Load extends Node {}
 class Write extends Node {}
@@ -111,6 +120,31 @@ describe("a graph", () => {
       ["parallel-batch-flow", new ParallelBatchFlow(new Node())],
     ] as const;
     for (const [kind, node] of kinds) expect(new Graph(node).shape().nodes[0]?.kind).toBe(kind);
+  });
+
+  it("knows a kind whatever the class is called, and whichever spelling it is of", () => {
+    class Files extends AsyncParallelBatchFlow {}
+    class Texts extends AsyncBatchNode {}
+    const graph = new Graph(new Files(new Texts()));
+    expect(graph.kind("Files")).toBe("parallel-batch-flow");
+    expect(graph.kind("Texts")).toBe("batch");
+  });
+
+  it("knows how many branches of a flow may be under way at once", () => {
+    const widths = [
+      [Infinity, new ParallelBatchFlow(new Node())],
+      [7, new ParallelBatchFlow(new Node(), { concurrency: 7 })],
+      [1, new BatchFlow(new Node(), { concurrency: 7 })],
+      [1, new Flow(new Node())],
+      [1, new ParallelBatchNode({ concurrency: 7 })],
+    ] as const;
+    for (const [width, root] of widths) expect(new Graph(root).width(new Graph(root).root)).toBe(width);
+  });
+
+  it("knows how many steps a walk through a flow may take", () => {
+    const bounded = new Graph(new Flow(new BatchFlow(new Node(), { maxSteps: 5, name: "each" })));
+    expect(bounded.maxSteps("each")).toBe(5);
+    expect(bounded.maxSteps("Flow")).toBe(Infinity);
   });
 
   it("is data that survives JSON", () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import * as pocketflare from "../../src/index.ts";
@@ -21,6 +22,32 @@ it("exports these names and no others", () => {
     "ParallelBatchNode",
     "RateLimitedError",
     "RetryAfterError",
+  ]);
+});
+
+it("exports these types and no others", () => {
+  const source = readFileSync(new URL("../../src/index.ts", import.meta.url), "utf8");
+  const types = [...source.matchAll(/export (type )?\{([^}]*)\}/g)].flatMap(([, areTypes, list = ""]) =>
+    [...list.matchAll(areTypes ? /(\w+)/g : /type (\w+)/g)].map(([, name]) => name),
+  );
+  expect(types.toSorted()).toEqual([
+    "Action",
+    "BatchFlowOptions",
+    "BranchEnd",
+    "Emitted",
+    "ExecContext",
+    "FlowDescription",
+    "FlowOptions",
+    "Items",
+    "LimitUse",
+    "MaybePromise",
+    "NodeDescription",
+    "NodeKind",
+    "NodeOptions",
+    "NonIterableObject",
+    "PostResult",
+    "Results",
+    "RunOptions",
   ]);
 });
 

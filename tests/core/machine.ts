@@ -1,6 +1,8 @@
+import { expect } from "vitest";
 import type { Graph } from "../../src/core/graph.ts";
 import {
   type Effect,
+  type EndedBranch,
   type Event,
   effectsOf,
   NEW_RUN,
@@ -13,10 +15,22 @@ import {
 
 export const ERROR: RunError = { name: "Error", message: "no", node: null, branch: null, index: null, attempts: null };
 
+export const STARTED: Event = { type: "started" };
+export const BROKE: Event = { type: "broke", error: ERROR };
+export const CANCELED: Event = { type: "canceled" };
+export const CHANGED: Event = { type: "graph-changed", error: ERROR };
+export const RESTORED: Event = { type: "graph-restored" };
+
+export const prepared = (step: number, size = 1): Event => ({ type: "prepared", step, size });
+export const branched = (step: number): Event => ({ type: "branched", step });
+export const executed = (step: number): Event => ({ type: "executed", step });
+export const posted = (step: number, action = ""): Event => ({ type: "posted", step, action });
+
 /** A run as its object keeps it, without the object: what `transition` decides is kept, and nothing is performed. */
 export class Machine {
   run: RunState = NEW_RUN;
   readonly steps = new Map<number, Step>();
+  readonly ends: EndedBranch[] = [];
   readonly graph: Graph;
   nowMs = 1000;
 
@@ -28,6 +42,7 @@ export class Machine {
     const made = transition(this.run, (id) => this.steps.get(id), event, this.graph, this.nowMs++);
     this.run = made.run;
     for (const step of made.steps) this.steps.set(step.id, step);
+    this.ends.push(...made.ends);
     return made;
   }
 
@@ -39,24 +54,36 @@ export class Machine {
     return effectsOf(this.run, this.open, this.graph);
   }
 
-  /** Where the run is, in a line: `running: Flow exec, Load prep`. */
+  /** Where the run is, in a line: `running: Flow exec, Load prep`. A branch is named where there is one: `Load[3/1] prep`. */
   toString(): string {
-    const places = this.open.map((step) => `${step.node} ${step.phase}`);
+    const places = this.open.map(({ node, branch, phase }) => `${node}${branch && `[${branch}]`} ${phase}`);
     return places.length === 0 ? this.run.status : `${this.run.status}: ${places.join(", ")}`;
   }
 
   /** The event that is due at the latest step, which the walk goes on from. */
   due(action = ""): Event {
     const step = this.open.at(-1) as Step;
-    if (step.phase === "prep") return { type: "prepared", step: step.id, isEmpty: false };
-    return step.phase === "exec" ? { type: "executed", step: step.id } : { type: "posted", step: step.id, action };
+    if (step.phase === "prep") return prepared(step.id);
+    return step.phase === "exec" ? executed(step.id) : posted(step.id, action);
   }
 }
 
-/** Effects in words: `prep 2`, `execute 3`, `finish`. */
+/** Effects in words: `prep 2`, `branch 3`. */
 export function words(effects: Effect[]): string[] {
-  return effects.map((effect) => {
-    if (effect.type === "hook") return `${effect.hook} ${effect.step}`;
-    return effect.type === "execute" ? `execute ${effect.step}` : "finish";
-  });
+  return effects.map((effect) => `${effect.type === "hook" ? effect.hook : effect.type} ${effect.step}`);
+}
+
+/** Each event's effects and where it leads. */
+export type Arrow = [event: Event, effects: string[], state: string];
+
+export function follow(machine: Machine, arrows: Arrow[]): Machine {
+  for (const [event, effects, state] of arrows) {
+    const made = machine.on(event);
+    expect([JSON.stringify(event), words(made.effects), String(machine)]).toEqual([
+      JSON.stringify(event),
+      effects,
+      state,
+    ]);
+  }
+  return machine;
 }

@@ -49,6 +49,13 @@ describe("options of a flow", () => {
     );
   });
 
+  it.each([0, -1, 1.5, Number.NaN, Infinity])("refuse %s as maxSteps", (maxSteps) => {
+    const message = (owner: string) =>
+      new RangeError(`Expected \`maxSteps\` of ${owner} to be a whole number of at least 1, got \`${maxSteps}\``);
+    expect(() => new Flow(new Node(), { maxSteps })).toThrow(message("Flow"));
+    expect(() => new BatchFlow(new Node(), { maxSteps })).toThrow(message("BatchFlow"));
+  });
+
   it("need not be given", () => {
     expect(new Flow(new Node()).start).toBeInstanceOf(BaseNode);
     expect(new BatchFlow(new Node()).start).toBeInstanceOf(BaseNode);

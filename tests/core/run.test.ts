@@ -1,10 +1,22 @@
-import { test } from "@fast-check/vitest";
-import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Graph } from "../../src/core/graph.ts";
-import { type Event, isFinished } from "../../src/core/run.ts";
-import { type BaseNode, BatchNode, Flow, Node } from "../../src/index.ts";
-import { ERROR, Machine, words } from "./machine.ts";
+import type { Event } from "../../src/core/run.ts";
+import { BatchFlow, BatchNode, Flow, Node } from "../../src/index.ts";
+import {
+  type Arrow,
+  BROKE,
+  CANCELED,
+  CHANGED,
+  ERROR,
+  executed,
+  follow,
+  Machine,
+  posted,
+  prepared,
+  RESTORED,
+  STARTED,
+  words,
+} from "./machine.ts";
 
 class A extends Node {}
 class B extends BatchNode {}
@@ -23,18 +35,6 @@ function nested(): Machine {
   return new Machine(new Graph(new Flow(inner, { name: "Outer" })));
 }
 
-const STARTED: Event = { type: "started" };
-const prepared = (step: number, isEmpty = false): Event => ({ type: "prepared", step, isEmpty });
-const executed = (step: number): Event => ({ type: "executed", step });
-const posted = (step: number, action = ""): Event => ({ type: "posted", step, action });
-const BROKE: Event = { type: "broke", error: ERROR };
-const CANCELED: Event = { type: "canceled" };
-const CHANGED: Event = { type: "graph-changed", error: ERROR };
-const RESTORED: Event = { type: "graph-restored" };
-
-/** Each event's effects and where it leads. */
-type Arrow = [event: Event, effects: string[], state: string];
-
 const S0 = "queued";
 const S1 = "running: Flow prep";
 const S2 = "running: Flow exec, A prep";
@@ -48,42 +48,30 @@ const S8 = "running: Flow post";
 const TO_S3: Arrow[] = [
   [STARTED, ["prep 1"], S1],
   [prepared(1), ["prep 2"], S2],
-  [prepared(2), ["execute 2"], S3],
+  [prepared(2), [], S3],
 ];
 const TO_S7: Arrow[] = [
   ...TO_S3,
   [executed(2), ["post 2"], S4],
   [posted(2), ["prep 3"], S5],
-  [prepared(3), ["execute 3"], S6],
+  [prepared(3), [], S6],
   [executed(3), ["post 3"], S7],
 ];
-
-function follow(machine: Machine, arrows: Arrow[]): Machine {
-  for (const [event, effects, state] of arrows) {
-    const made = machine.on(event);
-    expect([JSON.stringify(event), words(made.effects), String(machine)]).toEqual([
-      JSON.stringify(event),
-      effects,
-      state,
-    ]);
-  }
-  return machine;
-}
 
 describe("a run moves", () => {
   it("S0 queued → started → … → completed: every phase of every step in turn", () => {
     const machine = loop();
     expect(String(machine)).toBe(S0);
-    follow(machine, [...TO_S7, [posted(3), ["post 1"], S8], [posted(1), ["finish"], "completed"]]);
+    follow(machine, [...TO_S7, [posted(3), ["post 1"], S8], [posted(1), [], "completed"]]);
     expect(machine.run).toMatchObject({ action: null, error: null, startedMs: 1000, finishedMs: 1008, lastStep: 3 });
   });
 
   it("S5 B preparing nothing → S7 B in post: an empty batch has no exec", () => {
-    follow(loop(), [...TO_S7.slice(0, 5), [prepared(3, true), ["post 3"], S7]]);
+    follow(loop(), [...TO_S7.slice(0, 5), [prepared(3, 0), ["post 3"], S7]]);
   });
 
   it("S7 B posted again → S2 A in prep, as a new step: loops", () => {
-    const machine = follow(loop(), [...TO_S7, [posted(3, "again"), ["prep 4"], S2], [prepared(4), ["execute 4"], S3]]);
+    const machine = follow(loop(), [...TO_S7, [posted(3, "again"), ["prep 4"], S2], [prepared(4), [], S3]]);
     expect(machine.steps.get(4)).toMatchObject({ node: "A", parent: 1, branch: "" });
   });
 
@@ -91,7 +79,7 @@ describe("a run moves", () => {
     const declared = follow(loop(), [
       ...TO_S7,
       [posted(3, "enough"), ["post 1"], S8],
-      [posted(1, "enough"), ["finish"], "completed"],
+      [posted(1, "enough"), [], "completed"],
     ]);
     expect(declared.run).toMatchObject({ action: "enough", warnings: [] });
     const undeclared = follow(loop(), [...TO_S7, [posted(3, "typo"), ["post 1"], S8]]);
@@ -106,7 +94,7 @@ describe("a run moves", () => {
       [STARTED, ["prep 1"], "running: Outer prep"],
       [prepared(1), ["prep 2"], "running: Outer exec, Inner prep"],
       [prepared(2), ["prep 3"], "running: Outer exec, Inner exec, A prep"],
-      [prepared(3), ["execute 3"], "running: Outer exec, Inner exec, A exec"],
+      [prepared(3), [], "running: Outer exec, Inner exec, A exec"],
       [executed(3), ["post 3"], "running: Outer exec, Inner exec, A post"],
       [posted(3, action), ["post 2"], "running: Outer exec, Inner post"],
     ]);
@@ -119,9 +107,9 @@ describe("a run moves", () => {
     alone.next(new B());
     follow(new Machine(new Graph(alone)), [
       [STARTED, ["prep 1"], "running: A prep"],
-      [prepared(1), ["execute 1"], "running: A exec"],
+      [prepared(1), [], "running: A exec"],
       [executed(1), ["post 1"], "running: A post"],
-      [posted(1, "default"), ["finish"], "completed"],
+      [posted(1, "default"), [], "completed"],
     ]);
   });
 
@@ -129,19 +117,19 @@ describe("a run moves", () => {
     ["broke", BROKE, "failed"],
     ["canceled", CANCELED, "canceled"],
   ])("from anywhere → %s → finished", (_, event, state) => {
-    expect(words(loop().on(event).effects)).toEqual(["finish"]);
+    expect(loop().on(event).effects).toEqual([]);
     const machine = follow(loop(), TO_S3);
-    expect(words(machine.on(event).effects)).toEqual(["finish"]);
+    expect(machine.on(event).effects).toEqual([]);
     expect(machine.run).toMatchObject({ status: state, finishedMs: 1003 });
   });
 
-  it("S3 A in exec → graph changed → paused, with everything as it was → graph restored → S3", () => {
-    const machine = follow(loop(), [...TO_S3, [CHANGED, [], "paused: Flow exec, A exec"]]);
+  it("S4 A in post → graph changed → paused, with everything as it was → graph restored → S4", () => {
+    const machine = follow(loop(), [...TO_S7.slice(0, 4), [CHANGED, [], "paused: Flow exec, A post"]]);
     expect(machine.run.error).toEqual(ERROR);
     expect(machine.pending).toEqual([]);
-    follow(machine, [[RESTORED, [], S3]]);
+    follow(machine, [[RESTORED, [], S4]]);
     expect(machine.run.error).toBeNull();
-    expect(words(machine.pending)).toEqual(["execute 2"]);
+    expect(words(machine.pending)).toEqual(["post 2"]);
   });
 
   it("S0 queued → graph changed → paused → graph restored → S0: a run that had not begun still does", () => {
@@ -161,6 +149,86 @@ describe("a run moves", () => {
     machine.on(STARTED);
     for (let turn = 0; turn < 2000; turn++) machine.on(machine.due("typo"));
     expect(machine.run.warnings).toHaveLength(100);
+  });
+});
+
+describe("a walk of more steps than its flow allows", () => {
+  /** Flow of at most three steps: A → A → … */
+  function bounded(): Machine {
+    const a = new A();
+    a.on("again", a);
+    return new Machine(new Graph(new Flow(a, { maxSteps: 3, name: "Bounded" })));
+  }
+
+  function walked(machine: Machine, steps: number): Machine {
+    for (const event of [STARTED, prepared(1)]) machine.on(event);
+    for (let step = 2; step < 2 + steps; step++) {
+      for (const event of [prepared(step), executed(step), posted(step, "again")]) machine.on(event);
+    }
+    return machine;
+  }
+
+  it("fails the run where the next step would begin, naming the flow, the bound and the node", () => {
+    const before = walked(bounded(), 2);
+    expect(String(before)).toBe("running: Bounded exec, A prep");
+    expect(before.steps.get(4)).toMatchObject({ visit: 3 });
+    const machine = walked(bounded(), 3);
+    expect(machine.run).toMatchObject({ status: "failed", lastStep: 4, finishedMs: 1010 });
+    expect(machine.run.error).toEqual({
+      name: "Error",
+      message: "Expected flow `Bounded` to end within 3 steps (maxSteps), got a 4th: `A`",
+      node: "A",
+      branch: "",
+      index: null,
+      attempts: null,
+    });
+    expect(machine.pending).toEqual([]);
+  });
+
+  it("may end at its last step", () => {
+    const machine = walked(bounded(), 2);
+    for (const event of [prepared(4), executed(4), posted(4, "end"), posted(1)]) machine.on(event);
+    expect(machine.run).toMatchObject({ status: "completed", error: null });
+  });
+
+  it("counts a nested flow as one step, and the steps inside it on their own", () => {
+    const [a, b] = [new A(), new B()];
+    a.next(b);
+    const outer = new Flow(new Flow(a, { maxSteps: 2, name: "Inner" }), { maxSteps: 1, name: "Outer" });
+    const machine = new Machine(new Graph(outer));
+    machine.on(STARTED);
+    while (machine.run.status === "running") machine.on(machine.due());
+    expect(machine.run).toMatchObject({ status: "completed", error: null });
+    expect([...machine.steps.values()].map(({ node, visit }) => [node, visit])).toEqual([
+      ["Outer", 1],
+      ["Inner", 1],
+      ["A", 1],
+      ["B", 2],
+    ]);
+  });
+});
+
+describe("a flow knows the step whose results its walk ended with", () => {
+  function ended(machine: Machine): (number | null)[] {
+    machine.on(STARTED);
+    while (machine.run.status === "running") machine.on(machine.due());
+    return [...machine.steps.values()].map(({ end }) => end);
+  }
+
+  it("which is the last of its walk", () => {
+    expect(ended(loop())).toEqual([3, null, null]);
+  });
+
+  it("through nested flows as well", () => {
+    const a = new A();
+    a.next(new B());
+    const inner = new Flow(new Flow(a, { name: "Inmost" }), { name: "Inner" });
+    expect(ended(new Machine(new Graph(new Flow(inner, { name: "Outer" }))))).toEqual([5, 5, 5, null, null]);
+  });
+
+  it("and none where the walk ended with a batch flow, which has no results", () => {
+    const each = new BatchFlow(new A(), { name: "Each" });
+    expect(ended(new Machine(new Graph(new Flow(each, { name: "Outer" }))))).toEqual([null, null, null]);
   });
 });
 
@@ -202,93 +270,7 @@ describe("an event that comes too late changes nothing", () => {
     expect(machine.run.status).toBe(status);
     const { run } = machine;
     for (const event of [STARTED, prepared(1), executed(2), posted(3), BROKE, CANCELED, CHANGED, RESTORED]) {
-      expect(machine.on(event)).toEqual({ run, steps: [], effects: [] });
+      expect(machine.on(event)).toEqual({ run, steps: [], ends: [], effects: [] });
     }
   });
-});
-
-describe("whatever happens to whatever graph", () => {
-  const ACTIONS = ["", "default", "left", "right", "away"];
-  const wires = fc.array(fc.tuple(fc.nat(7), fc.constantFrom("default", "left", "right"), fc.nat(7)), {
-    maxLength: 16,
-  });
-  const kinds = fc.array(fc.constantFrom("node", "batch", "flow"), { minLength: 8, maxLength: 8 });
-
-  /** Eight nodes, some of them flows over others, wired at random. */
-  function graphOf(kindOf: string[], links: [number, string, number][]): Graph {
-    const nodes: BaseNode[] = [];
-    for (const [index, kind] of kindOf.entries()) {
-      const start = nodes[Math.floor(index / 2)];
-      nodes.push(kind === "flow" && start ? new Flow(start) : kind === "batch" ? new B() : new A());
-    }
-    // A flow never leads into a node that comes before it, or walks would have no end to their depth.
-    for (const [from, action, to] of links) {
-      const [one, other] = [nodes[from] as BaseNode, nodes[to] as BaseNode];
-      if (!one["_successors"].has(action) && !(other instanceof Flow)) one.on(action, other);
-    }
-    return new Graph(new Flow(nodes.at(-1) as BaseNode));
-  }
-
-  const events = fc.array(
-    fc.oneof(
-      {
-        weight: 12,
-        arbitrary: fc.record({ what: fc.constant("due"), action: fc.constantFrom(...ACTIONS), step: fc.nat(0) }),
-      },
-      {
-        weight: 4,
-        arbitrary: fc.record({
-          what: fc.constantFrom("prepared", "empty", "posted", "started"),
-          action: fc.constantFrom(...ACTIONS),
-          step: fc.nat(12),
-        }),
-      },
-      {
-        weight: 1,
-        arbitrary: fc.record({
-          what: fc.constantFrom("graph-changed", "graph-restored", "broke", "canceled"),
-          action: fc.constant(""),
-          step: fc.constant(0),
-        }),
-      },
-    ),
-    { maxLength: 60 },
-  );
-
-  function eventOf({ what, action, step }: { what: string; action: string; step: number }, machine: Machine): Event {
-    if (what === "due") return machine.open.length === 0 ? STARTED : machine.due(action);
-    if (what === "prepared" || what === "empty") return prepared(step, what === "empty");
-    if (what === "posted") return posted(step, action);
-    if (what === "broke") return BROKE;
-    if (what === "graph-changed") return CHANGED;
-    return { type: what } as Event;
-  }
-
-  test.prop([kinds, wires, events], { numRuns: 300 })(
-    "the open steps are one chain, what is pending is found again, and the end is the end",
-    (kindOf, links, sequence) => {
-      const machine = new Machine(graphOf(kindOf, links));
-      for (const told of sequence) {
-        const before = machine.run;
-        const event = eventOf(told, machine);
-        const { effects, steps } = machine.on(event);
-        expectOneChain(machine);
-        if (isFinished(before.status)) expect([machine.run, steps, effects]).toEqual([before, [], []]);
-        if (steps.length > 0 && machine.run.status === "running") expect(machine.pending).toEqual(effects);
-        expect(machine.pending).toHaveLength(machine.run.status === "running" ? 1 : 0);
-      }
-    },
-  );
-
-  /** Every open step is part of the one before it, which is a flow in exec; only the last is at work. */
-  function expectOneChain({ open, run, steps, graph }: Machine): void {
-    expect([...steps.keys()]).toEqual(Array.from({ length: run.lastStep }, (_, index) => index + 1));
-    for (const [index, step] of open.entries()) {
-      const above = open[index - 1];
-      expect(step.parent).toBe(above?.id ?? null);
-      if (above) expect([above.phase, graph.kind(above.node)]).toEqual(["exec", "flow"]);
-    }
-    if (run.status === "completed") expect(open).toEqual([]);
-    if (run.status === "running") expect(open.length).toBeGreaterThan(0);
-  }
 });

@@ -6,6 +6,7 @@ interface Self {
   _params: Record<string, unknown>;
   currentRetry: number;
   setParams(params: Record<string, unknown>): void;
+  emit(data: unknown): void;
   [field: string]: unknown;
 }
 
@@ -25,8 +26,8 @@ export interface Spelling {
   node(hooks?: Hooks, ...attempts: Attempts): pocketflare.Node;
   batch(hooks?: Hooks, ...attempts: Attempts): pocketflare.BatchNode;
   parallel(hooks?: Hooks, ...attempts: Attempts): pocketflare.ParallelBatchNode;
-  flow(start: pocketflare.BaseNode, hooks?: Hooks): pocketflare.Flow;
-  batchFlow(start: pocketflare.BaseNode, hooks?: Hooks): pocketflare.BatchFlow;
+  flow(start: pocketflare.BaseNode, hooks?: Hooks, options?: pocketflare.FlowOptions): pocketflare.Flow;
+  batchFlow(start: pocketflare.BaseNode, hooks?: Hooks, options?: pocketflare.BatchFlowOptions): pocketflare.BatchFlow;
   parallelFlow(
     start: pocketflare.BaseNode,
     hooks?: Hooks,
@@ -58,8 +59,8 @@ function spell(spelling: string, classes: Classes, suffix: "" | "Async"): Spelli
     node: (hooks, ...attempts) => make(classes.Node, hooks, ...attempts),
     batch: (hooks, ...attempts) => make(classes.BatchNode, hooks, ...attempts),
     parallel: (hooks, ...attempts) => make(classes.ParallelBatchNode, hooks, ...attempts),
-    flow: (start, hooks) => make(classes.Flow, hooks, start),
-    batchFlow: (start, hooks) => make(classes.BatchFlow, hooks, start),
+    flow: (start, hooks, options) => make(classes.Flow, hooks, start, options),
+    batchFlow: (start, hooks, options) => make(classes.BatchFlow, hooks, start, options),
     parallelFlow: (start, hooks, options) => make(classes.ParallelBatchFlow, hooks, start, options),
   };
 }

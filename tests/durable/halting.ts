@@ -8,7 +8,8 @@ export interface Halts {
   list: number[];
 }
 
-async function halt(name: string, { at }: Halts): Promise<void> {
+/** Waits for the test where shared says so, the first time that anybody gets there. */
+export async function halt(name: string, { at }: Pick<Halts, "at">): Promise<void> {
   stage().say(name);
   if (at.includes(name) && stage().count(name) === 1) await stage().pass(name);
   stage().say(`${name} over`);
@@ -56,6 +57,20 @@ class HaltingAlways extends Node<Halts> {
   }
 }
 
+/** Halts in its post until its gate is opened, at every visit. */
+class HaltingAt extends Node<object> {
+  async post() {
+    stage().say(this._options.name ?? "");
+    await stage().pass(this._options.name ?? "");
+  }
+}
+
+function haltingAtTwo(): Flow {
+  const first = new HaltingAt({ name: "first" });
+  first.next(new HaltingAt({ name: "second" }));
+  return new Flow(first);
+}
+
 interface Users {
   users: { name: string }[];
   isSame?: boolean[];
@@ -100,6 +115,7 @@ export const haltingFlows = {
   halting: () => new Flow(new Halting()),
   "halting pages": () => new Flow(new HaltingPages({ concurrency: 64, perExecutor: 64 })),
   "halting always": () => new Flow(new HaltingAlways()),
+  "halting at two": haltingAtTwo,
   aliasing: () => new Flow(new Aliasing()),
   remembered: () => new Flow(new Remembered()).setParams({ style: "short" }),
 };

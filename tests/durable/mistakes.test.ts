@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { serve } from "../../src/cloudflare.ts";
-import { BatchFlow, Flow, Node, ParallelBatchFlow, ParallelBatchNode } from "../../src/index.ts";
+import { type BaseNode, BatchFlow, Flow, Node, ParallelBatchFlow, ParallelBatchNode } from "../../src/index.ts";
 import type { mistakes } from "./mistakes.ts";
 import { getRun, ran, rows, storedOutput } from "./support.ts";
 
@@ -24,6 +24,30 @@ describe("a run fails with an error that names", () => {
       "remembering",
       "Expected exec of Remembering to leave the node's fields alone, got a write to `this.last`",
       { node: "Remembering", attempts: 1 },
+    ],
+    [
+      "the path in the params of a branch",
+      "handing branches",
+      "got a function (send) at item 1 of HandingBranches.send",
+      { node: "HandingBranches", branch: "" },
+    ],
+    [
+      "the batch flow that was given no list of params",
+      "no branches",
+      "Expected prep of NoBranches to return items (an array, any iterable or async iterable), got ",
+      { node: "NoBranches" },
+    ],
+    [
+      "the branch and the field that cannot travel to exec",
+      "connected branch",
+      "got an instance of Socket at this.socket of ConnectedLast",
+      { node: "ConnectedLast", branch: "1/0" },
+    ],
+    [
+      "the branch of what shared cannot keep, though another branch's hook was stored with it",
+      "sharing branch",
+      "got an instance of Socket at shared.kept.socket",
+      { node: "SharingOne", branch: "1" },
     ],
     ["the path of what shared cannot keep", "sharing", "got an instance of Socket at shared.kept.socket", {}],
     ["the path in an item", "handing", "got a function (send) at item 1 of Handing.send", { index: null }],
@@ -105,13 +129,6 @@ describe("a value of 3 MB is kept in rows that the platform takes", () => {
 describe("a Worker does not start with", () => {
   const serveOne = (make: () => Node | Flow) => serve({ flows: { mine: make as () => Flow } });
 
-  it.each([
-    ["a batch flow", () => new BatchFlow(new Node())],
-    ["a parallel batch flow in a flow", () => new Flow(new ParallelBatchFlow(new Node()))],
-  ])("%s, which runs in memory only so far", (_, make) => {
-    expect(() => serveOne(make)).toThrow(/Expected no batch flow in flow `mine`, got `(Parallel)?BatchFlow`/);
-  });
-
   it.each(["_exec", "_run", "getNextNode", "clone", "run"])("a node that has a %s of its own", (method) => {
     class Own extends ParallelBatchNode {}
     Object.defineProperty(Own.prototype, method, { value: () => undefined });
@@ -120,13 +137,18 @@ describe("a Worker does not start with", () => {
     );
   });
 
-  it("a flow that walks in a way of its own", () => {
-    class Own extends Flow {
-      protected _orchestrate() {
-        return "never";
-      }
+  it.each<[string, new (start: BaseNode) => BaseNode]>([
+    ["a flow", Flow],
+    ["a batch flow", BatchFlow],
+    ["a parallel batch flow", ParallelBatchFlow],
+  ])("%s that walks, or runs, in a way of its own", (_, Base) => {
+    for (const method of ["_orchestrate", "_run", "run"]) {
+      class Own extends Base {}
+      Object.defineProperty(Own.prototype, method, { value: () => "never" });
+      expect(() => serveOne(() => new Flow(new Own(new Node())))).toThrow(
+        `Expected node \`Own\` of flow \`mine\` to leave ${method} alone`,
+      );
     }
-    expect(() => serveOne(() => new Own(new Node()))).toThrow("to leave _orchestrate alone");
   });
 
   it("two nodes of one name", () => {

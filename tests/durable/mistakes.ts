@@ -1,4 +1,12 @@
-import { BatchNode, Flow, Node, type NonIterableObject, ParallelBatchNode } from "../../src/index.ts";
+import {
+  BatchFlow,
+  BatchNode,
+  Flow,
+  Node,
+  type NonIterableObject,
+  ParallelBatchFlow,
+  ParallelBatchNode,
+} from "../../src/index.ts";
 
 interface Shared {
   size?: number;
@@ -121,6 +129,44 @@ class HugeShared extends Node<Shared> {
   }
 }
 
+class HandingBranches extends ParallelBatchFlow<Shared> {
+  prep() {
+    return [{ n: 0 }, { send() {} }];
+  }
+}
+
+class NoBranches extends BatchFlow<Shared> {
+  prep() {
+    return { n: 0 } as never;
+  }
+}
+
+class Pair extends ParallelBatchFlow<Shared> {
+  prep() {
+    return [{ n: 0 }, { n: 1 }];
+  }
+}
+
+/** Keeps what cannot be kept in its branch's second hook. */
+class SharingOne extends Node<Shared> {
+  post(shared: Shared) {
+    if (this._params.n === 1) shared.kept = { socket: new Socket() };
+    else shared.size = 1;
+  }
+}
+
+class One extends BatchFlow<Shared> {
+  prep() {
+    return [{}];
+  }
+}
+
+class ConnectedLast extends Connected {
+  prep() {
+    if (this._params.n === 1) super.prep();
+  }
+}
+
 /** Flows that ask for what cannot be, each by its name. */
 export const mistakes = {
   greedy: () => new Flow(new Greedy()),
@@ -135,6 +181,10 @@ export const mistakes = {
   huge: () => new Flow(new Huge({ maxRetries: 3 })),
   "huge item": () => new Flow(new HugeItem()),
   "huge shared": () => new Flow(new HugeShared()),
+  "handing branches": () => new Flow(new HandingBranches(new Node())),
+  "no branches": () => new Flow(new NoBranches(new Node())),
+  "connected branch": () => new Pair(new One(new ConnectedLast())),
+  "sharing branch": () => new Pair(new SharingOne()),
   "made up": {
     flow: () => new Flow(new Node()),
     output: () => ({ send() {} }),

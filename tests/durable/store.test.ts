@@ -1,70 +1,10 @@
-import { runInDurableObject } from "cloudflare:test";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decode, encode } from "../../src/core/codec.ts";
-import { NEW_RUN } from "../../src/core/run.ts";
 import type { ItemRow } from "../../src/durable/item-store.ts";
-import { Store } from "../../src/durable/store.ts";
 import { ROW_LIMIT } from "../../src/durable/text.ts";
-import { newRunId } from "../../src/http/ids.ts";
 import { values } from "../core/values.ts";
-import { runOf } from "./support.ts";
-
-/** What the platform takes in one value. A local runtime takes more, so it is measured here. */
-const VALUE_BYTES = 2_000_000;
-
-const statements: string[] = [];
-
-/** Storage that refuses, as the platform does, a statement with a value that is too large. */
-function strict(storage: DurableObjectStorage): DurableObjectStorage {
-  const sql = new Proxy(storage.sql, {
-    get: (target, key) => {
-      if (key !== "exec") return Reflect.get(target, key, target);
-      return (query: string, ...bindings: unknown[]) => {
-        const bytes = bindings.map((value) => (typeof value === "string" ? new TextEncoder().encode(value).length : 0));
-        if (Math.max(0, ...bytes) > VALUE_BYTES) throw new Error(`string or blob too big: ${query}`);
-        if (bindings.length > 100) throw new Error(`too many SQL variables: ${query}`);
-        statements.push(query);
-        return target.exec(query, ...bindings);
-      };
-    },
-  });
-  return new Proxy(storage, {
-    get: (target, key) => {
-      if (key === "sql") return sql;
-      const own = Reflect.get(target, key, target);
-      return typeof own === "function" ? own.bind(target) : own;
-    },
-  });
-}
-
-/** Gives `use` a store with its tables, in an object of its own. */
-function withStore<T>(use: (store: Store) => T | Promise<T>): Promise<T> {
-  const id = newRunId();
-  return runInDurableObject(runOf(id), (_, { storage }) => {
-    const store = new Store(strict(storage), (error) => {
-      throw error;
-    });
-    const shape = { root: "Flow", nodes: [], edges: [] };
-    store.commit(() =>
-      store.create({ id, flow: "work", shape, inputDigest: null, lives: 1, createdMs: 1, state: NEW_RUN }),
-    );
-    return use(store);
-  });
-}
-
-const row = (index: number, body: string | null, more: Partial<ItemRow> = {}): ItemRow => ({
-  step: 1,
-  index,
-  status: "succeeded",
-  attempts: 1,
-  crashes: 0,
-  dueMs: null,
-  startedMs: 5,
-  finishedMs: 6,
-  body,
-  ...more,
-});
+import { itemRow as row, statements, withStore } from "./stores.ts";
 
 describe("a long text", () => {
   it("comes back whole wherever it is cut, between the halves of a character included", async () => {
@@ -128,10 +68,12 @@ describe("items and results", () => {
     ]);
     const back = await withStore((store) => {
       store.items.save(texts.map((body, index) => row(index, body)));
+      store.items.save(texts.map((body, index) => row(0, body, { step: 10 + index })));
       store.items.addPage(1, 0, texts, []);
-      const page = store.items.page(1, texts.length - 1);
+      const page = store.items.page(1, texts.length - 1)?.items ?? [];
       const rows = Array.from(store.items.from(1, 0, null), ({ body }) => body);
-      return [[...store.items.results(1)], rows, page.items, [...store.items.paged(1)]];
+      const ofSteps = store.items.resultsOf(texts.map((_, index) => 10 + index));
+      return [[...store.items.results(1)], rows, page, [...store.items.paged(1)], [...ofSteps.values()].flat()];
     });
     for (const found of back) expect(found.map((text, index) => text === texts[index])).toEqual(texts.map(() => true));
   });
@@ -150,28 +92,125 @@ describe("items and results", () => {
       return {
         rows: [...store.items.from(1, 0, null)],
         some: [...store.items.from(1, 2, "succeeded")],
-        states: [...store.items.states(1)],
-        due: store.items.earliestDue(1),
+        states: store.items.statesOf([1]),
+        due: store.items.earliestDue(),
       };
     });
     expect(found.rows).toEqual(rows);
     expect(found.some).toEqual([rows[2], rows[5]]);
-    expect(found.states).toEqual(rows.map(({ body: _, ...state }) => state));
+    expect(found.states).toEqual(new Map([[1, rows.map(({ body: _, ...state }) => state)]]));
     expect(found.due).toBe(500);
   });
 
-  it("that wait are released when they are due, and no sooner", async () => {
+  it("of several steps, in whatever order they come, keep what is theirs", async () => {
+    const ends = fc.constantFrom<Partial<ItemRow>>({}, { attempts: 2 }, { finishedMs: 7 }, { status: "failed" });
+    const places = fc.uniqueArray(fc.record({ step: fc.integer({ min: 1, max: 5 }), index: fc.nat(2) }), {
+      minLength: 1,
+      maxLength: 15,
+      size: "max",
+      selector: ({ step, index }) => `${step}/${index}`,
+    });
+    await withStore((store) =>
+      fc.assert(
+        fc.property(places, fc.array(ends, { minLength: 15, maxLength: 15 }), (found, how) => {
+          const rows = found.map(({ step, index }, at) => row(index, `j${step}.${index}`, { step, ...how[at] }));
+          store.items.save(rows);
+          const back = rows.map(({ step, index }) => store.items.from(step, index, null).next().value);
+          return JSON.stringify(back) === JSON.stringify(rows);
+        }),
+        { numRuns: 60 },
+      ),
+    );
+  });
+
+  it("are found by their steps, and of other steps none", async () => {
+    const rows = [2, 3, 5].flatMap((step) => [row(0, `j${step}`, { step }), row(1, "jno", { step, status: "failed" })]);
+    const found = await withStore((store) => {
+      store.items.save(rows);
+      return [store.items.statesOf([2, 5, 9]), store.items.resultsOf([5, 2, 9])];
+    });
+    const statesOf = (step: number) => rows.filter((item) => item.step === step).map(({ body: _, ...state }) => state);
+    expect(found).toEqual([
+      new Map([2, 5].map((step) => [step, statesOf(step)])),
+      new Map([
+        [2, ["j2"]],
+        [5, ["j5"]],
+      ]),
+    ]);
+  });
+
+  it("that wait are released when they are due, and no sooner, those of all steps in the order in which they are", async () => {
     const released = await withStore((store) => {
-      const waiting = [300, 100, 200].map((dueMs, index) => row(index, null, { status: "deferred", dueMs }));
-      store.items.save(waiting);
-      return [99, 250, 250, 999].map((nowMs) => [store.items.releaseDue(1, nowMs), store.items.earliestDue(1)]);
+      const dues = [
+        [1, 300],
+        [1, 100],
+        [7, 200],
+        [4, 150],
+      ] as const;
+      store.items.save(dues.map(([step, dueMs], index) => row(index, null, { step, status: "deferred", dueMs })));
+      return [99, 250, 250, 999].map((nowMs) => [store.items.releaseDue(nowMs), store.items.earliestDue()]);
     });
     expect(released).toEqual([
       [[], 100],
-      [[1, 2], 300],
+      [
+        [
+          { step: 1, index: 1 },
+          { step: 4, index: 3 },
+          { step: 7, index: 2 },
+        ],
+        300,
+      ],
       [[], 300],
-      [[0], null],
+      [[{ step: 1, index: 0 }], null],
     ]);
+  });
+
+  it("that were released are pending, with all they had", async () => {
+    const waiting = row(3, null, { status: "deferred", dueMs: 100, attempts: 2, crashes: 1, finishedMs: null });
+    const states = await withStore((store) => {
+      store.items.save([waiting]);
+      store.items.releaseDue(100);
+      return [...store.items.from(1, 0, null)];
+    });
+    expect(states).toEqual([{ ...waiting, status: "pending", dueMs: null }]);
+  });
+});
+
+describe("what hooks wrote", () => {
+  it("comes back in the order in which it was written, however long it is", async () => {
+    const sizes = [3, ROW_LIMIT - 1, ROW_LIMIT + 1, 2_500_000, 1];
+    const entries = sizes.map((size, index) => `${index}${"€".repeat(size - 1)}`);
+    const graph = await withStore((store) => {
+      store.journal.begin("jstart");
+      for (const entry of entries) store.journal.append(entry);
+      return store.journal.read();
+    });
+    expect(graph.snapshot).toBe("jstart");
+    expect(graph.entries.map((entry, index) => entry === entries[index])).toEqual(entries.map(() => true));
+  });
+
+  it("is gone once the whole graph is written anew, and nothing else is", async () => {
+    const found = await withStore((store) => {
+      store.longText.put("output", "joutput");
+      store.longText.put("page/1/0", "jpage");
+      for (const snapshot of ["jfirst", "jsecond"]) {
+        store.journal.begin(snapshot);
+        for (const entry of ["short", "x".repeat(ROW_LIMIT + 1)]) store.journal.append(entry);
+      }
+      const before = store.journal.read().entries.length;
+      store.journal.begin("jthird");
+      store.journal.append("last");
+      return {
+        before,
+        graph: store.journal.read(),
+        others: [store.longText.get("output"), store.longText.get("page/1/0")],
+      };
+    });
+    expect(found).toEqual({
+      before: 2,
+      graph: { snapshot: "jthird", entries: ["last"] },
+      others: ["joutput", "jpage"],
+    });
   });
 });
 
@@ -181,11 +220,12 @@ describe("a commit that fails", () => {
       const write = () =>
         store.commit(() => {
           store.items.save([row(0, "j0")]);
+          store.journal.append("entry");
           throw new Error("no");
         });
       expect(write).toThrow("no");
-      return [...store.items.states(1)];
+      return [store.items.statesOf([1]).size, store.journal.read().entries.length];
     });
-    expect(found).toEqual([]);
+    expect(found).toEqual([0, 0]);
   });
 });

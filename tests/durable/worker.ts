@@ -1,12 +1,16 @@
 import { serve } from "../../src/cloudflare.ts";
 import type { Order } from "../../src/durable/protocol.ts";
+import { branchingFlows } from "./branching.ts";
 import { changingFlows, workFlows } from "./flows.ts";
 import { haltingFlows } from "./halting.ts";
+import { killingFlows, noteObject } from "./killing.ts";
 import { meteredFlows, meteredLimits } from "./limit-flows.ts";
 import { permitFlows, permitLimits } from "./limited-flows.ts";
 import { mistakes } from "./mistakes.ts";
+import { olderFlows } from "./older-flows.ts";
 import { isByHand, keepOrder, woken } from "./orders.ts";
 import { programFlows } from "./programs/index.ts";
+import { noteLoaded, randomFlow } from "./random-programs/stage.ts";
 
 // The Worker under test: served as any Worker would be. Only the calls of runs that a test executes by hand are kept back.
 
@@ -16,9 +20,13 @@ const app = serve({
     ...workFlows,
     ...haltingFlows,
     ...changingFlows,
+    ...olderFlows,
+    ...branchingFlows,
+    ...killingFlows,
     ...mistakes,
     ...permitFlows,
     ...meteredFlows,
+    random: randomFlow,
   },
   limits: { ...permitLimits, ...meteredLimits },
 });
@@ -37,6 +45,8 @@ export default {
 export class FlowRun extends app.FlowRun {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     woken.push(ctx.id.name ?? "");
+    noteLoaded(ctx);
+    noteObject(ctx);
     super(ctx, env);
   }
 }

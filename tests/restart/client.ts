@@ -9,6 +9,7 @@ export interface Run {
   resumesAt: string | null;
   items: { total: number; succeeded: number; failed: number; running: number; deferred: number };
   executions: number;
+  action: string | null;
   output: unknown;
   error: { name: string; message: string; index: number | null } | null;
 }
@@ -134,6 +135,6 @@ async function get(url: string): Promise<string> {
 }
 
 /** What fetch throws where no answer came. */
-function unlessAnswered(error: Error): undefined {
+export function unlessAnswered(error: Error): undefined {
   if (error.cause === undefined && error.name !== "TimeoutError") throw error;
 }

@@ -15,12 +15,13 @@ export class Site {
   url = "http://127.0.0.1:1";
   /** When the server that is up first answered. */
   upMs = 0;
-  readonly folder = mkdtempSync(join(tmpdir(), "pocketflare-site-"));
+  readonly folder: string;
   readonly #vendorUrl: string;
   #group: Group | undefined;
 
-  constructor(vendorUrl: string) {
+  constructor(vendorUrl: string, within = tmpdir()) {
     this.#vendorUrl = vendorUrl;
+    this.folder = mkdtempSync(join(within, "pocketflare-site-"));
     mkdirSync(this.tmp);
     onTestFinished(() => this.close());
   }

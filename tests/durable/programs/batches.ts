@@ -1,11 +1,11 @@
 import type { Spelling } from "../../core/spelling.ts";
-import type { Programs, Shared } from "./program.ts";
+import { type Programs, pause, type Shared } from "./program.ts";
 
 const doubled = (number: number) => 2 * number;
 
 /** Later items end first. */
 async function doubledLate(number: number) {
-  await scheduler.wait(Math.max(0, 30 - 10 * number));
+  await pause(Math.max(0, 30 - 10 * number));
   return 2 * number;
 }
 
@@ -26,7 +26,7 @@ function batches(name: string, prep: (shared: Shared) => unknown, input = {}): P
 class RemotePages {
   async *[Symbol.asyncIterator]() {
     yield* [1, 2];
-    await scheduler.wait(1);
+    await pause(1);
     yield 3;
   }
 }
@@ -39,7 +39,7 @@ export const lists: Programs = {
   ...batches("undefined", () => undefined),
   ...batches("null", () => null),
   ...batches("an array that comes late", async () => {
-    await scheduler.wait(1);
+    await pause(1);
     return [1, 2, 3];
   }),
   ...batches("a generator", function* () {
@@ -52,7 +52,7 @@ export const lists: Programs = {
   ...batches("a typed array", () => new Uint8Array([1, 2, 3])),
   ...batches("an async generator", async function* () {
     yield 1;
-    await scheduler.wait(1);
+    await pause(1);
     yield* [2, 3];
   }),
   ...batches("an async generator that yields nothing", async function* () {}),

@@ -1,5 +1,5 @@
 import type { Hooks } from "../../core/spelling.ts";
-import { type Programs, type Shared, step } from "./program.ts";
+import { type Programs, pause, type Shared, step } from "./program.ts";
 
 /** Nodes, actions, loops, nesting. */
 export const control: Programs = {
@@ -31,16 +31,16 @@ export const control: Programs = {
       flow(
         node({
           async prep(shared: Shared) {
-            await scheduler.wait(1);
+            await pause(1);
             shared.log.push("prep");
             return 20;
           },
           async exec(number: number) {
-            await scheduler.wait(1);
+            await pause(1);
             return number + 1;
           },
           async post(shared: Shared, prepRes: number, execRes: number) {
-            await scheduler.wait(1);
+            await pause(1);
             shared.sum = prepRes + execRes;
             return "done";
           },
@@ -66,6 +66,14 @@ export const control: Programs = {
     flow: (spell) => {
       const first = step(spell, "a", "typo");
       first.on("type", step(spell, "never"));
+      return spell.flow(first);
+    },
+  },
+  "a successor that is overwritten": {
+    flow: (spell) => {
+      const first = step(spell, "first");
+      first.on("default", step(spell, "never"));
+      first.next(step(spell, "second"));
       return spell.flow(first);
     },
   },
@@ -180,6 +188,7 @@ export const control: Programs = {
           2,
         ),
       ),
+    copies: true,
   },
   "a field that exec adds to in place": {
     flow: ({ batch, flow }) =>

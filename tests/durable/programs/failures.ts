@@ -1,5 +1,5 @@
 import { type ExecContext, NonRetryableError, RetryAfterError } from "../../../src/index.ts";
-import type { Programs, Shared } from "./program.ts";
+import { type Programs, pause, type Shared } from "./program.ts";
 
 interface Self {
   currentRetry: number;
@@ -131,7 +131,7 @@ export const failures: Programs = {
       flow(
         node({
           async post() {
-            await scheduler.wait(1);
+            await pause(1);
             never();
           },
         }),

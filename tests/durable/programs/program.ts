@@ -1,5 +1,5 @@
-import type { BaseNode } from "../../../src/index.ts";
-import type { Spelling } from "../../core/spelling.ts";
+import type { BaseNode, BatchFlow } from "../../../src/index.ts";
+import type { Hooks, Spelling } from "../../core/spelling.ts";
 
 export type Shared = { log: string[]; [key: string]: unknown };
 
@@ -10,10 +10,45 @@ export interface Program {
   input?: object;
   /** What the run's error says, where it is meant to fail. */
   fails?: string;
+  /** Exec hands on an object that others have too: they have a copy of it in a durable run. Else what is one object stays one. */
+  copies?: true;
 }
 
 export interface Programs {
   [sentence: string]: Program;
+}
+
+/** Lets others go on for a moment. */
+export function pause(ms = 1): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+export interface Numbered {
+  n: number;
+}
+
+/** Params for so many branches. Each keeps what it found by its number: so nothing depends on which of them ends first. */
+export function numbered(count: number): Numbered[] {
+  return Array.from({ length: count }, (_, n) => ({ n }));
+}
+
+/** Makes a batch flow of one kind. */
+type Branches = (start: BaseNode, hooks?: Hooks) => BatchFlow;
+
+/** One program with its branches in order, and one with its branches at once. */
+export function inBothOrders(
+  sentence: string,
+  flow: (branches: Branches, spell: Spelling) => BaseNode,
+  more: Omit<Program, "flow"> = {},
+): Programs {
+  const over = (kind: "batchFlow" | "parallelFlow"): Program => ({
+    ...more,
+    flow: (spell) => flow((start, hooks) => spell[kind](start, hooks), spell),
+  });
+  return {
+    [`branches in order: ${sentence}`]: over("batchFlow"),
+    [`branches at once: ${sentence}`]: over("parallelFlow"),
+  };
 }
 
 /** A node that logs its hooks, and whose post returns `action`. */

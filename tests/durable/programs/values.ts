@@ -61,6 +61,7 @@ export const valuables: Programs = {
           },
         }),
       ),
+    copies: true,
   },
   "items and results of every kind": {
     flow: ({ parallel, flow }) =>
@@ -74,5 +75,6 @@ export const valuables: Programs = {
           },
         }),
       ),
+    copies: true,
   },
 };

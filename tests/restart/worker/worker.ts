@@ -2,6 +2,7 @@ import { env, exports } from "cloudflare:workers";
 import { serve } from "../../../src/cloudflare.ts";
 import { type Ask, flows } from "./flows.ts";
 import { caller, LIMITS, limitedFlows } from "./limited.ts";
+import { programFlows } from "./programs.ts";
 
 // The Worker that is killed. Beside the flows' HTTP API it has `POST /test/abort/CLASS/NAME`, which ends one object alone.
 
@@ -17,7 +18,7 @@ const ask: Ask = async (item, ms, { idempotencyKey }) => {
   return response.json();
 };
 
-const app = serve({ flows: { ...flows(ask), ...limitedFlows(caller(VENDOR_URL)) }, limits: LIMITS });
+const app = serve({ flows: { ...flows(ask), ...limitedFlows(caller(VENDOR_URL)), ...programFlows }, limits: LIMITS });
 
 export const { RateLimiter } = app;
 

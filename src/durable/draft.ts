@@ -1,0 +1,57 @@
+import type { Graph } from "../core/graph.ts";
+import { type Effect, type EndedBranch, type Event, type RunState, transition } from "../core/run.ts";
+import type { StoredNeeds } from "./needs.ts";
+import type { StepRow } from "./step-store.ts";
+
+/** The one item of a plain node's step. */
+export interface SoloItem {
+  item: string;
+  needs: StoredNeeds | null;
+}
+
+/**
+ * Where a run and its steps stand after hooks that have ended and are not stored yet. Several hooks are stored together, since
+ * each may have read what another one has half written; if the object is lost before that, none of them has ever run.
+ */
+export class Draft {
+  state: RunState;
+  readonly steps = new Map<number, StepRow>();
+  readonly ends: EndedBranch[] = [];
+  readonly items = new Map<number, SoloItem>();
+  /** Steps of which prep, or post, has ended. */
+  readonly prepared: number[] = [];
+  readonly posted: number[] = [];
+  /** Gives what the run gives back, encoded, if it is complete. */
+  output: (() => string) | null = null;
+  readonly #stored: ReadonlyMap<number, StepRow>;
+
+  constructor(state: RunState, stored: ReadonlyMap<number, StepRow>) {
+    this.state = state;
+    this.#stored = stored;
+  }
+
+  /** Whether all that happened is stored. */
+  get isEmpty(): boolean {
+    return this.steps.size === 0;
+  }
+
+  step(id: number): StepRow | undefined {
+    return this.steps.get(id) ?? this.#stored.get(id);
+  }
+
+  put(row: StepRow): void {
+    this.steps.set(row.id, row);
+  }
+
+  /** Decides what an event makes of the run. */
+  apply(event: Event, graph: Graph, nowMs: number): Effect[] {
+    const { run, steps, ends, effects } = transition(this.state, (id) => this.step(id), event, graph, nowMs);
+    this.state = run;
+    // A step that is known was given to the transition as its row, and comes back as that.
+    for (const step of steps) this.put("total" in step ? (step as StepRow) : { ...UNTOUCHED, ...step });
+    for (const ended of ends) this.ends.push(ended);
+    return effects;
+  }
+}
+
+const UNTOUCHED = { total: 0, succeeded: 0, failed: 0, fields: null, isSolo: false };

@@ -1,0 +1,200 @@
+import { decode, encode } from "../core/codec.ts";
+import { describeType } from "../core/errors.ts";
+import { BatchFlow } from "../core/flow.ts";
+import { isOneShot } from "../core/items.ts";
+import type { BaseNode, BranchEnd } from "../core/node.ts";
+import { rawOf, withoutProxies } from "../core/recorder.ts";
+import type { Effect, RunError } from "../core/run.ts";
+import { isThenable } from "../core/turn.ts";
+import type { SoloItem } from "./draft.ts";
+import { changedFields, fieldsLeft, writeFields } from "./live.ts";
+import { dependOnItem, storedNeeds } from "./needs.ts";
+import { Pager } from "./pager.ts";
+import type { Pages } from "./pages.ts";
+import type { StepRow } from "./step-store.ts";
+import type { Store } from "./store.ts";
+import { checkLength } from "./text.ts";
+import { brokenAt, type Walk } from "./walk.ts";
+
+/** A hook may take this long: it is run again after a crash, so long work belongs into exec. */
+const HOOK_TIMEOUT_MS = 5 * 60 * 1000;
+/** An action is a name. It is written into rows of the run's own, and warnings repeat it. */
+const LONGEST_ACTION = 1_000;
+
+/** Runs the hooks of a run's steps. What they did is in the walk's draft then, and not stored. */
+export class Hooks {
+  readonly #walk: Walk;
+  readonly #store: Store;
+  readonly #pages: Pages;
+  readonly #onBroke: (error: RunError) => void;
+
+  constructor(walk: Walk, store: Store, pages: Pages, onBroke: (error: RunError) => void) {
+    this.#walk = walk;
+    this.#store = store;
+    this.#pages = pages;
+    this.#onBroke = onBroke;
+  }
+
+  /** Performs an effect. One that was performed already, or came too late, does nothing. */
+  *perform(effect: Effect): Generator<unknown, Effect[], unknown> {
+    const { state, draft } = this.#walk;
+    if (state.status !== "running") return [];
+    if (effect.type === "branch") return this.#walk.apply({ type: "branched", step: effect.step });
+    const step = draft.step(effect.step);
+    if (step?.phase !== effect.hook || this.#walk.inHook.has(step.id)) return [];
+    const effects = yield* this.#run(effect.hook, step);
+    const { error } = this.#walk.draft.state;
+    if (error) this.#onBroke(error);
+    return effects;
+  }
+
+  *#run(hook: "prep" | "post", step: StepRow): Generator<unknown, Effect[], unknown> {
+    this.#walk.inHook.add(step.id);
+    try {
+      return yield* hook === "prep" ? this.#prep(step) : this.#post(step);
+    } catch (error) {
+      this.#onBroke(brokenAt(step, error));
+      return [];
+    } finally {
+      this.#walk.inHook.delete(step.id);
+    }
+  }
+
+  *#prep(step: StepRow): Generator<unknown, Effect[], unknown> {
+    const { live } = this.#walk;
+    const node = live.node(step);
+    const before = writeFields(node);
+    const shared = live.sharedFor(step.id);
+    const returned = yield inTime(node.prep(shared), step, "prep");
+    if (this.#walk.isFinished) return [];
+    const prepRes = withoutProxies(returned);
+    const solo = this.#kindOf(step) === "node" ? this.#soloItem(step, node, prepRes) : null;
+    const isMany = this.#isMany(step);
+    const size = isMany ? ((yield* this.#storeItems(step, node, prepRes)) as number) : 1;
+    const changed = changedFields(node, before);
+    const fields = fieldsLeft(node, changed, shared);
+    const isList = isMany && this.#isGivenAsList(step, prepRes);
+    live.keep(step.id, isList ? undefined : prepRes, isList || this.#canReturn(step, prepRes), changed);
+    if (this.#walk.isFinished) return [];
+    const total = this.#isFlow(step) ? 0 : size;
+    return this.#walk.prepared({ ...step, total, fields }, size, solo);
+  }
+
+  *#post(step: StepRow): Generator<unknown, Effect[], unknown> {
+    const { live } = this.#walk;
+    const node = live.node(step);
+    const prepRes = live.prepRes(step.id, () => this.#storedPrepRes(step));
+    const given = [live.sharedFor(step.id), prepRes, this.#execRes(step)] as const;
+    const called = this.#isBatchFlow(step) ? node.post(...given, this.#branchEnds(step, node)) : node.post(...given);
+    const action = checkAction(yield inTime(called, step, "post"), step);
+    if (this.#walk.isFinished) return [];
+    return this.#walk.posted(step.id, action, step.parent === null ? () => this.#output(step) : null);
+  }
+
+  #soloItem({ node: id }: StepRow, node: BaseNode, prepRes: unknown): SoloItem {
+    const what = `item 0 of ${id}`;
+    const { limits } = this.#walk.flow.planOf(id);
+    const item = checkLength(encode(prepRes, what), what);
+    return { item, needs: dependOnItem(limits) ? storedNeeds(limits, rawOf(prepRes)) : null };
+  }
+
+  *#storeItems(step: StepRow, node: BaseNode, prepRes: unknown): Generator<unknown, number, unknown> {
+    const { limits } = this.#walk.flow.planOf(step.node);
+    const place = { id: step.node, limits: this.#isFlow(step) ? [] : limits };
+    const pager = new Pager(this.#store, step.id, node, place, () => this.#walk.isFinished);
+    const added = pager.addAll(prepRes);
+    // One that has written holds up all others, so a source that is slow is given no more time than a hook is.
+    yield this.#walk.live.hasWritten(step.id) ? inTime(added, step, "prep") : added;
+    return pager.end();
+  }
+
+  /** Whether post gets the list of what prep gave, and not what it returned: that could be read only once. */
+  #isGivenAsList(step: StepRow, prepRes: unknown): boolean {
+    return this.#isBatchFlow(step) ? !Array.isArray(prepRes) : isOneShot(prepRes) || isAsync(prepRes);
+  }
+
+  /** Whether what prep returned can be had back from the step's items. A flow has none, and none give back nothing. */
+  #canReturn(step: StepRow, prepRes: unknown): boolean {
+    if (this.#isMany(step)) return Array.isArray(prepRes);
+    return this.#kindOf(step) === "node" || prepRes === undefined;
+  }
+
+  #storedPrepRes(step: StepRow): unknown {
+    if (this.#kindOf(step) === "flow") return undefined;
+    if (step.isSolo) return decode(this.#pages.item(step.id, 0));
+    const items = Array.from(this.#store.items.paged(step.id), decode);
+    return this.#kindOf(step) === "node" ? items[0] : items;
+  }
+
+  #execRes(step: StepRow): unknown {
+    if (this.#isBatchFlow(step)) return undefined;
+    if (this.#isFlow(step)) return step.lastAction || undefined;
+    if (step.isSolo) return decode(this.#walk.ledger.takeResult(step.id));
+    const results = Array.from(this.#store.items.results(step.id), decode);
+    return this.#kindOf(step) === "node" ? results[0] : results;
+  }
+
+  /** How each branch of a batch flow ended, for a post that may want to know. */
+  #branchEnds({ id }: StepRow, node: BaseNode): BranchEnd[] {
+    if (node.post === BatchFlow.prototype.post) return [];
+    const ends = this.#walk.endsOf(id);
+    const steps = ends.flatMap(({ end }) => end ?? []);
+    const nodes = this.#walk.nodesOf(steps);
+    const results = this.#store.items.resultsOf(steps);
+    return ends.map(({ action, end }) => {
+      const all = (results.get(end ?? 0) ?? []).map(decode);
+      const isOne = end !== null && this.#walk.flow.graph.kind(nodes.get(end) as string) === "node";
+      return { action: action || undefined, result: end === null ? undefined : isOne ? all[0] : all };
+    });
+  }
+
+  /** What the run gives back if this was its last hook. */
+  #output(step: StepRow): string {
+    const { flow, live } = this.#walk;
+    const shared = live.sharedFor(step.id);
+    const output = flow.output ? flow.output(shared) : shared;
+    return checkLength(encode(withoutProxies(output), "output"), "output");
+  }
+
+  #kindOf({ node }: StepRow): string {
+    return this.#walk.flow.graph.kind(node);
+  }
+
+  #isFlow({ node }: StepRow): boolean {
+    return this.#walk.flow.graph.startOf(node) !== undefined;
+  }
+
+  #isBatchFlow(step: StepRow): boolean {
+    return this.#kindOf(step).endsWith("batch-flow");
+  }
+
+  /** Whether prep gives many: items of a batch, or params of branches. */
+  #isMany(step: StepRow): boolean {
+    const kind = this.#kindOf(step);
+    return kind !== "node" && kind !== "flow";
+  }
+}
+
+function isAsync(prepRes: unknown): boolean {
+  return typeof prepRes === "object" && prepRes !== null && Symbol.asyncIterator in prepRes;
+}
+
+function checkAction(returned: unknown, { node }: StepRow): string {
+  if (returned === undefined || returned === null) return "";
+  const got = typeof returned === "string" ? `${returned.length} characters` : describeType(returned);
+  if (typeof returned === "string" && returned.length <= LONGEST_ACTION) return returned;
+  throw new TypeError(
+    `Expected post of ${node} to return an action (a string of at most ${LONGEST_ACTION} characters) or nothing, got ${got}`,
+  );
+}
+
+/** Bounds a hook that suspends: one that never ends would hold its run for ever. */
+function inTime(returned: unknown, { node }: StepRow, hook: string): unknown {
+  if (!isThenable(returned)) return returned;
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<never>((_, reject) => {
+    const message = `Expected ${hook} of ${node} to end within ${HOOK_TIMEOUT_MS / 1000} s: long work belongs into exec`;
+    timer = setTimeout(() => reject(new Error(message)), HOOK_TIMEOUT_MS);
+  });
+  return Promise.race([returned, late]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,16 @@
+import type { LimitUse } from "../core/options.ts";
+import type { RetryPolicy } from "../core/retry.ts";
+import type { Home } from "./store.ts";
+
+/** How a node's items are to be executed. */
+export interface Plan {
+  home: Exclude<Home, "inline">;
+  /** Most items in exec at once, over all open steps of the node. */
+  concurrency: number;
+  perExecutor: number;
+  /** The items of one step come one after the other, each only when the one before has succeeded. */
+  isSequential: boolean;
+  policy: RetryPolicy;
+  /** What each call needs a permit of. */
+  limits: readonly LimitUse[];
+}

@@ -1,0 +1,189 @@
+import type { EndedBranch, Phase, Step } from "../core/run.ts";
+import type { StoredNeeds } from "./needs.ts";
+import { inStatements, type LongText, STATEMENT_TEXT } from "./text.ts";
+
+export interface StepRow extends Step {
+  /** How many items it has; a flow has none. */
+  total: number;
+  succeeded: number;
+  failed: number;
+  /** What prep left on the node for exec, encoded. */
+  fields: string | null;
+  /** Its one item is in its own row: the node is no batch. */
+  isSolo: boolean;
+}
+
+/** A step as it is to be stored. Its item and what that needs are given once, when prep is done. */
+export interface NewStep {
+  row: StepRow;
+  /** Whether it has no row yet. */
+  isNew: boolean;
+  item: string | null;
+  needs: StoredNeeds | null;
+}
+
+/** The part of a row that is never looked for by itself; what is as in most steps is left out. */
+interface Body extends Partial<Omit<StepRow, "id" | "node" | "phase" | "total" | "succeeded" | "failed" | "isSolo">> {
+  /** Of a node that is no batch: its item, encoded; empty where it is in long_text. */
+  item?: string;
+  needs?: StoredNeeds;
+}
+
+type Row = { [column: string]: SqlStorageValue };
+
+const COLUMNS = "id, node, phase, total, succeeded, failed, body";
+
+/** The SQL of a run's steps. Many are written at once, with one statement for all that differ in little. */
+export class StepStore {
+  readonly #sql: SqlStorage;
+  readonly #longText: LongText;
+
+  constructor(sql: SqlStorage, longText: LongText) {
+    this.#sql = sql;
+    this.#longText = longText;
+  }
+
+  /** The steps that are under way. */
+  open(): StepRow[] {
+    return this.#read(`select ${COLUMNS} from step where phase <> 'done' order by id`);
+  }
+
+  /** Writes steps as they are now; those that are done say only that, and how it went. */
+  save(steps: Iterable<NewStep>): void {
+    for (const alike of Map.groupBy(steps, kindOf).values()) {
+      const { row, isNew } = alike[0] as NewStep;
+      if (row.phase === "done" && !isNew) this.#finish(row, alike);
+      else for (const some of inStatements(alike, textOf)) this.#write(row, some);
+    }
+  }
+
+  /** How branches of batch flows ended. */
+  saveEnds(ends: readonly EndedBranch[]): void {
+    const sql = `insert or replace into branch (step, idx, action, end_step)
+      select value->>0, value->>1, value->>2, value->>3 from json_each(?)`;
+    const rows = ends.map(({ step, index, action, end }) => [step, index, action, end]);
+    for (const some of inStatements(rows, ([, , action]) => String(action).length + 40))
+      this.#sql.exec(sql, JSON.stringify(some));
+  }
+
+  /** How the branches of a batch flow ended, in order. */
+  ends(step: number): EndedBranch[] {
+    const sql = 'select step, idx as "index", action, end_step as "end" from branch where step = ? order by idx';
+    return this.#sql.exec(sql, step).toArray() as unknown as EndedBranch[];
+  }
+
+  /** The nodes of steps. */
+  nodesOf(steps: readonly number[]): Map<number, string> {
+    const sql = "select id, node from step where id in (select value from json_each(?))";
+    const rows = this.#sql.exec<{ id: number; node: string }>(sql, JSON.stringify(steps)).toArray();
+    return new Map(rows.map(({ id, node }) => [id, node]));
+  }
+
+  /** Sums over the steps whose items are all settled. */
+  settledCounts(): { total: number; succeeded: number; failed: number } {
+    const sum = (column: string) => `coalesce(sum(${column}), 0) as ${column}`;
+    const sql = `select ${["total", "succeeded", "failed"].map(sum)} from step where phase in ('post', 'done')`;
+    return this.#sql.exec<{ total: number; succeeded: number; failed: number }>(sql).one();
+  }
+
+  /** Steps that have items, in order, from `from` on. */
+  *withItems(node: string | null, from: number): Generator<StepRow> {
+    const sql = `select ${COLUMNS} from step where total > 0 and id >= ?1 and (?2 is null or node = ?2) order by id`;
+    for (const row of this.#sql.exec<Row>(sql, from, node)) yield this.#stepOf(row);
+  }
+
+  /** The latest step of one of these nodes. */
+  latest(nodes: string[]): StepRow | undefined {
+    const named = "node in (select value from json_each(?))";
+    return this.#read(`select ${COLUMNS} from step where ${named} order by id desc limit 1`, JSON.stringify(nodes))[0];
+  }
+
+  step(id: number): StepRow | undefined {
+    return this.#read(`select ${COLUMNS} from step where id = ?`, id)[0];
+  }
+
+  #read(sql: string, ...bindings: SqlStorageValue[]): StepRow[] {
+    return this.#sql
+      .exec<Row>(sql, ...bindings)
+      .toArray()
+      .map((row) => this.#stepOf(row));
+  }
+
+  #finish({ total, succeeded, failed }: StepRow, steps: readonly NewStep[]): void {
+    this.#sql.exec(
+      `update step set phase = 'done', total = ?, succeeded = ?, failed = ?
+       where id in (select value from json_each(?))`,
+      total,
+      succeeded,
+      failed,
+      JSON.stringify(steps.map(({ row }) => row.id)),
+    );
+  }
+
+  /** All of one node, in one phase, with the same counts. */
+  #write({ node, phase, total, succeeded, failed }: StepRow, steps: readonly NewStep[]): void {
+    const bodies: { [id: number]: string } = {};
+    for (const step of steps) bodies[step.row.id] = this.#bodyOf(step);
+    const isNew = steps[0]?.isNew;
+    // Of a step that has its item already that is kept.
+    const update = `on conflict (id) do update set phase = excluded.phase, total = excluded.total,
+      succeeded = excluded.succeeded, failed = excluded.failed, body = json_patch(body, excluded.body)`;
+    this.#sql.exec(
+      `insert into step (id, node, phase, total, succeeded, failed, body)
+       select key, ?, ?, ?, ?, ?, value from json_each(?) where true ${isNew ? "" : update}`,
+      node,
+      phase,
+      total,
+      succeeded,
+      failed,
+      JSON.stringify(bodies),
+    );
+  }
+
+  #bodyOf({ row, item, needs }: NewStep): string {
+    const body: Body = { branch: row.branch, parent: row.parent };
+    if (row.visit !== 1) body.visit = row.visit;
+    if (row.lastAction !== null) body.lastAction = row.lastAction;
+    if (row.end !== null) body.end = row.end;
+    if (row.fields !== null) body.fields = this.#kept(`fields/${row.id}`, row.fields);
+    if (row.branches > 0) Object.assign(body, { branches: row.branches, begun: row.begun, ended: row.ended });
+    if (item !== null) body.item = this.#kept(`page/${row.id}/0`, item);
+    if (needs !== null) body.needs = needs;
+    return JSON.stringify(body);
+  }
+
+  /** A text that does not fit into a statement with others is kept as a long one, and is empty where it belongs. */
+  #kept(owner: string, text: string): string {
+    if (text.length <= STATEMENT_TEXT) return text;
+    this.#longText.put(owner, text);
+    return "";
+  }
+
+  #stepOf({ id, node, phase, total, succeeded, failed, body }: Row): StepRow {
+    const counts = { total: Number(total), succeeded: Number(succeeded), failed: Number(failed) };
+    const { item, needs: _, branch = "", parent = null, ...rest } = JSON.parse(String(body)) as Body;
+    const common = { id: Number(id), node: String(node), phase: phase as Phase, isSolo: item !== undefined };
+    const row = { ...USUAL, branch, parent, ...rest, ...common, ...counts };
+    return row.fields === "" ? { ...row, fields: this.#longText.get(`fields/${row.id}`) } : row;
+  }
+}
+
+/** Steps of a kind differ in nothing but what `#write` writes of each. */
+function kindOf({ row, isNew }: NewStep): string {
+  return [row.node, row.phase, row.total, row.succeeded, row.failed, isNew].join("\n");
+}
+
+function textOf({ row, item }: NewStep): number {
+  const lengths = [row.fields?.length ?? 0, item?.length ?? 0].filter((length) => length <= STATEMENT_TEXT);
+  return lengths.reduce((sum, length) => sum + length, 200);
+}
+
+const USUAL = {
+  lastAction: null,
+  visit: 1,
+  end: null,
+  branches: 0,
+  begun: 0,
+  ended: 0,
+  fields: null,
+} satisfies Body;

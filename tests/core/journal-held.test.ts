@@ -1,0 +1,238 @@
+import { describe, expect, it } from "vitest";
+import { expectAlike, put, Stored } from "./journal-twin.ts";
+import { begin, type Item, type Shared } from "./journal-world.ts";
+
+describe("what a writer holds without a proxy", () => {
+  it.each<[string, (shared: Shared) => unknown]>([
+    ["a Date", ({ at }) => at.setTime(5)],
+    ["bytes", ({ bytes }) => bytes.fill(7)],
+    ["the buffer of bytes", ({ bytes }) => new DataView(bytes.buffer).setUint8(1, 9)],
+    ["an error's message", ({ failure }) => Object.assign(failure, { message: "because" })],
+    ["an error's own fields", ({ failure }) => Object.assign(failure, { status: 404, more: [failure] })],
+    ["a field that an error has no more", ({ failure }) => Reflect.deleteProperty(failure, "status")],
+    ["an error's cause", ({ failure }) => Object.assign(failure, { cause: { at: new Date(3) } })],
+    ["a URL", ({ url }) => Object.assign(url as URL, { pathname: "/changed", hash: "new" })],
+    ["search parameters", ({ params }) => (params as URLSearchParams).append("b", "2")],
+    ["search parameters fewer", ({ params }) => (params as URLSearchParams).delete("a")],
+    ["a part of what is frozen", ({ frozen }) => (frozen as { map: Map<unknown, unknown> }).map.set("k", ["new"])],
+    ["a part of an error's field", ({ failure }) => (failure as unknown as { about: Item }).about.tags.push("z")],
+  ])("is stored if it changed: %s", (_, change) => {
+    const start = () => ({
+      ...begin(),
+      url: new URL("https://example.com/a"),
+      params: new URLSearchParams("a=1&a=2&c=3"),
+      frozen: Object.freeze({ map: new Map() }),
+    });
+    const twin: Shared = start();
+    const stored = new Stored<Shared>(start());
+    for (const shared of [twin, stored.shared()]) change(shared);
+    expect(stored.journal.hasWritten(1)).toBe(true);
+    stored.write();
+    expectAlike(stored.read(), twin);
+    expect(stored.journal.hasWritten(1)).toBe(false);
+    expect(stored.write()).toBe("");
+  });
+
+  it("is an object that it made and put in", () => {
+    const stored = new Stored(begin());
+    const made = { list: [{ n: 1 }], map: new Map([["k", new Set([{ deep: true }])]]) };
+    stored.shared().made = made;
+    stored.write();
+    expect(stored.journal.hasWritten(1)).toBe(false);
+    (made.list[0] as { n: number }).n = 2;
+    expect(stored.journal.hasWritten(1)).toBe(true);
+    expect(stored.write()).toBe('j[[-23,{"n":2}]]');
+    made.list.push({ n: 3 });
+    made.map.get("k")?.clear();
+    stored.write();
+    expect(stored.read().made).toEqual({ list: [{ n: 2 }, { n: 3 }], map: new Map([["k", new Set()]]) });
+  });
+
+  it.each<[string, (shared: Shared, made: object) => unknown]>([
+    ["defined", (shared, made) => Object.defineProperty(shared, "made", { value: made, enumerable: true })],
+    ["pushed", ({ items }, made) => items.push(made as Item)],
+    ["unshifted", ({ items }, made) => items.unshift(made as Item)],
+    ["a value of a Map", ({ map }, made) => map.set("made", made)],
+    ["a key of a Map", ({ map }, made) => map.set(made, 1)],
+    ["a member of a Set", ({ set }, made) => set.add(made)],
+    ["deep in something fresh", (shared, made) => Object.assign(shared, { fresh: [new Map([["k", { made }]])] })],
+    ["put in afterwards", (shared, made) => ((list) => [put(shared, "list", list), list.push(made)])([] as object[])],
+    ["a field of an error", ({ failure }, made) => Object.assign(failure, { made })],
+  ])("is what it made, however it was put in: %s", (_, putIn) => {
+    const stored = new Stored(begin());
+    const made: Record<string, unknown> = { n: 1 };
+    putIn(stored.shared(), made);
+    stored.write();
+    made.n = 2;
+    made.more = [stored.shared().best];
+    stored.write();
+    expectAlike(stored.read(), stored.raw);
+    expect(JSON.stringify([...outlineOf(stored.read())])).toContain('"n":2');
+  });
+
+  it("is also what others put into it, and what it puts into that", () => {
+    const stored = new Stored<Record<string, unknown>>({});
+    const made: unknown[] = [];
+    stored.shared(1).made = made;
+    stored.write();
+    (stored.shared(2).made as unknown[]).push({ of: "another" });
+    stored.write();
+    Object.assign(made[0] as object, { changed: [1] });
+    stored.write();
+    made.push({ fresh: true });
+    stored.write();
+    Object.assign(made[1] as object, { changed: true });
+    stored.write();
+    expect(stored.read()).toEqual({
+      made: [
+        { of: "another", changed: [1] },
+        { fresh: true, changed: true },
+      ],
+    });
+  });
+
+  it("is compared with what is stored, and not with what it was when the writer came to hold it", () => {
+    const stored = new Stored({ at: new Date(0), done: false });
+    const { at } = stored.shared(2);
+    stored.shared(1).at.setTime(1);
+    stored.write();
+    at.setTime(0);
+    stored.write();
+    expect(stored.read().at.getTime()).toBe(0);
+    at.setTime(1);
+    stored.compact();
+    at.setTime(0);
+    stored.write();
+    expect(stored.read().at.getTime()).toBe(0);
+  });
+
+  it("is nothing any more once it has closed, and was looked at before", () => {
+    const stored = new Stored({ at: new Date(0) });
+    const { at } = stored.shared();
+    at.setTime(1);
+    stored.journal.close(1);
+    expect(stored.journal.hasWritten(1)).toBe(true);
+    stored.write();
+    expect(stored.journal.hasWritten(1)).toBe(false);
+    at.setTime(2);
+    expect(stored.journal.hasWritten(1)).toBe(false);
+    expect(stored.journal.write()).toBeNull();
+  });
+
+  it("is looked for only where the writer is asked after", () => {
+    const stored = new Stored({ at: new Date(0), list: [1] });
+    stored.shared(1).at.setTime(1);
+    stored.shared(2).list.push(2);
+    expect(stored.journal.write()).not.toContain("-4");
+    expect([stored.journal.hasWritten(2), stored.journal.hasWritten(1)]).toEqual([false, true]);
+  });
+
+  it("is written anew where it is put in again after its writer closed", () => {
+    const list = [{ n: 1 }];
+    const stored = new Stored<Record<string, unknown>>({});
+    stored.shared(1).list = list;
+    stored.journal.close(1);
+    stored.write();
+    (list[0] as { n: number }).n = 2;
+    stored.shared(2).list = list;
+    stored.write();
+    expect(stored.read()).toEqual({ list: [{ n: 2 }] });
+  });
+
+  it("holds proxies as long as it is held, so that what is done to what it holds is seen", () => {
+    const stored = new Stored(begin());
+    const shared = stored.shared();
+    const made = { list: [shared.best], late: new Map<unknown, unknown>(), failure: new Error("no") };
+    shared.made = made;
+    made.list.push(shared.items[1] as Item);
+    made.late.set(shared.best, { of: shared.items });
+    made.failure.cause = shared.best;
+    stored.shared(2).other = stored.shared(2).items[2];
+    (stored.shared(2).made as typeof made).list.push(stored.shared(2).items[2] as Item);
+    stored.write();
+    for (const { tags } of made.list) tags.push("done");
+    expect(stored.journal.hasWritten(1)).toBe(true);
+    stored.write();
+    expect(stored.read().items.map(({ tags }) => tags.at(-1))).toEqual(["done", "done", "done"]);
+    stored.journal.close(1);
+    const { raw } = stored;
+    expect(made.list.every((item, index) => item === raw.items[index])).toBe(true);
+    expect(made.failure.cause).toBe(raw.best);
+    expect(made.late.has(raw.best)).toBe(true);
+  });
+
+  it("is what prep keeps in a field and post writes to", () => {
+    const stored = new Stored<{ list: number[][]; sorted: number[][] }>({ list: [[3], [1]], sorted: [] });
+    const sorted = [...stored.shared().list].sort();
+    stored.shared().sorted = sorted;
+    stored.write();
+    sorted.push([9]);
+    (sorted[0] as number[])[0] = 5;
+    stored.write();
+    expect(stored.read()).toEqual({ list: [[3], [5]], sorted: [[5], [3], [9]] });
+    expect(stored.read().sorted[0]).toEqual(stored.read().list[1]);
+  });
+});
+
+/** Every object of a graph. */
+function* outlineOf(root: unknown, seen = new Set<unknown>()): Generator<unknown> {
+  if (typeof root !== "object" || root === null || seen.has(root)) return;
+  seen.add(root);
+  yield { ...root };
+  const parts = root instanceof Map || root instanceof Set ? [...root].flat() : Object.values(root);
+  for (const part of parts) yield* outlineOf(part, seen);
+}
+
+describe("whether a writer has written", () => {
+  it("is known until what it wrote is in an entry", () => {
+    const { journal, ...stored } = new Stored(begin());
+    const see = (writer: number) => journal.view(writer)(journal.root as { shared: Shared }).shared;
+    see(1).best.n = 2;
+    void see(2).best.n;
+    expect([1, 2, 3].map((writer) => journal.hasWritten(writer))).toEqual([true, false, false]);
+    see(2).best.n = 3;
+    expect([1, 2].map((writer) => journal.hasWritten(writer))).toEqual([true, true]);
+    journal.close(1);
+    expect(journal.hasWritten(1)).toBe(true);
+    journal.write();
+    expect([1, 2].map((writer) => journal.hasWritten(writer))).toEqual([false, false]);
+    expect(stored.entries).toEqual([]);
+  });
+});
+
+describe("whether a value touches the graph", () => {
+  const stored = new Stored(begin());
+  const { raw } = stored;
+  const shared = stored.shared();
+  const fresh = { list: [{ deep: 1 }] };
+  shared.fresh = fresh;
+
+  it.each<[string, unknown, boolean]>([
+    ["a scalar", "text", false],
+    ["nothing", undefined, false],
+    ["a fresh value", { a: [1, new Map()] }, false],
+    ["a function", () => {}, false],
+    ["an object of it", raw.best.tags, true],
+    ["the root", stored.journal.root, true],
+    ["a proxy of one", shared.best, true],
+    ["a proxy deep in a fresh value", [new Map([[{ a: new Set([shared.best]) }, 1]])], true],
+    ["a Date of it", [raw.at], true],
+    ["the buffer of bytes of it", { buffer: raw.bytes.buffer }, true],
+    ["an error about one", new Error("no", { cause: raw.best }), true],
+    ["what was put in a moment ago", fresh, true],
+    ["a part of that", [fresh.list[0]], true],
+    ["a proxy of that", { a: shared.fresh }, true],
+    ["a frozen object with a proxy", Object.freeze([shared.best]), true],
+    ["a copy", structuredClone(raw), false],
+  ])("is found: %s", (_, value, doesTouch) => {
+    expect(stored.journal.touches(value)).toBe(doesTouch);
+  });
+
+  it("is found of what was taken out again", () => {
+    const journal = new Stored(begin());
+    const made = {};
+    journal.shared().made = made;
+    delete journal.shared().made;
+    expect(journal.journal.touches(made)).toBe(false);
+  });
+});
