@@ -27,6 +27,9 @@ const instant: Work = { items: 10_000, execMs: 0, perExecutor: 100 };
 // By six, as is the default: a hundred timers in one object end a millisecond apart, which would be most of what is measured.
 const sleep: Work = { items: 1_000, execMs: 100, perExecutor: 6 };
 
+/** Branches of three nodes, of which each has one instant item. */
+const branching = (branches: number): Work => ({ ...instant, items: 3 * branches, isBranching: true });
+
 /** Runs that are not counted: the first ones measure how fast a runtime compiles, which no server does twice. */
 const warmUps = 8;
 
@@ -70,6 +73,7 @@ async function compareBoth(plan: Plan): Promise<Row[]> {
   await measure(instant, warmUps);
   await measure(sleep, 1);
   const rows = await compareInstant(measure, plan);
+  rows.push(...(await measureBranches(pocketflare, plan)));
   rows.push(row("1,000 items of 100 ms, executors of 6, ms", await measure(sleep), 1.1));
   rows.push(...(await compareCosts(minimal, pocketflare)), ...(await measureLimiter(pocketflare, plan)));
   return [...rows, memoryRow(minimal, pocketflare)];
@@ -88,6 +92,33 @@ async function measureLimiter(pocketflare: Pocketflare, { pairs }: Plan): Promis
     rows.push({ what: `  limiter's calls per permit`, ratio: limiterCallsPerItem, bound: 0.1 });
   }
   return rows;
+}
+
+/** What an item of a branch costs beside one of a batch, and whether a branch costs the same among many. */
+async function measureBranches(pocketflare: Pocketflare, { pairs }: Plan): Promise<Row[]> {
+  const walls: { batch: number[]; branches: number[] } = { batch: [], branches: [] };
+  const many = branching(10_000);
+  console.error(`Measuring ${many.items} items of branches …`);
+  for (let pair = 0; pair < pairs; pair++) {
+    walls.batch.push((await pocketflare.wallMs(instant)) / instant.items);
+    walls.branches.push((await pocketflare.wallMs(many)) / many.items);
+  }
+  const perItem = 1000 * median(walls.branches);
+  const [few, most] = [await pocketflare.cost(branching(100)), await pocketflare.cost(many)];
+  const flat = (what: string, of: "rowsPerItem" | "bytesPerItem"): Row[] => [
+    { what: `  ${what} a branch, of 100`, pocketflare: 3 * few[of] },
+    { what: `  ${what} a branch, of 10,000`, pocketflare: 3 * most[of], ratio: most[of] / few[of], bound: 1.1 },
+  ];
+  return [
+    {
+      what: "10,000 branches of three nodes, µs an item; beside a batch",
+      pocketflare: perItem,
+      ratio: perItem / (1000 * median(walls.batch)),
+      bound: 3,
+    },
+    ...flat("rows written", "rowsPerItem"),
+    ...flat("bytes stored", "bytesPerItem"),
+  ];
 }
 
 /** What an item costs when its exec costs nothing, and whether it still costs that when there are many. */

@@ -2,17 +2,17 @@
  * Counts what the platform would bill, inside the Worker under measurement: locally all objects of a Worker share one isolate,
  * so one module-level count sees them all. Off while runs are timed, because counting costs time too.
  */
-const count = { on: false, calls: 0, limiterCalls: 0, rowsWritten: 0 };
+const count = { on: false, calls: 0, limiterCalls: 0, rowsWritten: 0, bytes: 0 };
 
 /** A cursor knows what it wrote only once it is drained, so each is counted when the next one opens. */
 let lastCursor: { readonly rowsWritten: number } | undefined;
 
-/** `GET /meter?on=1` counts from zero on, `?on=0` stops; the answer is the count so far. */
+/** `GET /meter?on=1` counts from zero on, `?on=0` stops; the answer is the count so far, and the size of the largest database. */
 export function answerMeter(url: URL): Response {
   countLastCursor();
   const answer = Response.json(count);
   const on = url.searchParams.get("on");
-  if (on !== null) Object.assign(count, { on: on === "1", calls: 0, limiterCalls: 0, rowsWritten: 0 });
+  if (on !== null) Object.assign(count, { on: on === "1", calls: 0, limiterCalls: 0, rowsWritten: 0, bytes: 0 });
   return answer;
 }
 
@@ -36,6 +36,8 @@ export function countRows(storage: DurableObjectStorage): void {
     countLastCursor();
     const cursor = exec(query, ...bindings);
     lastCursor = cursor;
+    // Of the largest object, which is the run's.
+    count.bytes = Math.max(count.bytes, storage.sql.databaseSize);
     return cursor as never;
   };
   const put = storage.kv.put.bind(storage.kv);

@@ -18,6 +18,8 @@ export interface Cost {
   /** Calls between runs and limiters. */
   limiterCallsPerItem: number;
   rowsPerItem: number;
+  /** Of the largest object. */
+  bytesPerItem: number;
 }
 
 const IN_FLIGHT = 100;
@@ -45,11 +47,15 @@ export abstract class System {
   async cost(work: Work): Promise<Cost> {
     await this.call("GET", "/meter?on=1");
     await this.wallMs(work);
-    const counted = await this.call<{ calls: number; limiterCalls: number; rowsWritten: number }>("GET", "/meter?on=0");
+    const counted = await this.call<{ [what in "calls" | "limiterCalls" | "rowsWritten" | "bytes"]: number }>(
+      "GET",
+      "/meter?on=0",
+    );
     return {
       callsPerItem: counted.calls / work.items,
       limiterCallsPerItem: counted.limiterCalls / work.items,
       rowsPerItem: counted.rowsWritten / work.items,
+      bytesPerItem: counted.bytes / work.items,
     };
   }
 

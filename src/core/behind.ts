@@ -1,13 +1,8 @@
-const behind = new WeakMap<object, object>();
+/** The property by which a journal's proxies, and nothing else, give what is behind them. Nobody else has its name. */
+export const BEHIND = Symbol("behind");
 
 /** The object behind a journal's proxy; anything else is itself. */
 export function rawOf<T>(value: T): T {
   if (typeof value !== "object" || value === null) return value;
-  return (behind.get(value) as T | undefined) ?? value;
-}
-
-/** Remembers what is behind a proxy. */
-export function putBehind<T extends object>(proxy: T, raw: object): T {
-  behind.set(proxy, raw);
-  return proxy;
+  return ((value as { [BEHIND]?: T })[BEHIND] as T | undefined) ?? value;
 }

@@ -1,4 +1,5 @@
 import { rawOf } from "./behind.ts";
+import { restoreError } from "./codec.ts";
 import { fresh } from "./ids.ts";
 import { isPlainObject, partsOf } from "./parts.ts";
 
@@ -33,6 +34,7 @@ function copyOf(value: unknown, copies: Map<object, object>): unknown {
   const copyPart = (part: unknown) => copyOf(part, copies);
   if (raw instanceof Map) return fillMap(begin(raw, new Map(), copies), raw, copyPart);
   if (raw instanceof Set) return fillSet(begin(raw, new Set(), copies), raw, copyPart);
+  if (raw instanceof Error) return fillError(begin(raw, new Error(), copies), raw, copyPart);
   if (Array.isArray(raw)) return fillObject(begin(raw, new Array(raw.length), copies), raw, copyPart);
   return isPlainObject(raw) ? fillObject(begin(raw, {}, copies), raw, copyPart) : raw;
 }
@@ -53,6 +55,11 @@ function fillMap(copy: Map<unknown, unknown>, raw: Map<unknown, unknown>, copyPa
 function fillSet(copy: Set<unknown>, raw: Set<unknown>, copyPart: CopyPart): object {
   for (const member of raw) copy.add(copyPart(member));
   return copy;
+}
+
+/** Its own fields are nothing that structuredClone would copy. */
+function fillError(copy: Error, { name, message, stack, cause }: Error, copyPart: CopyPart): object {
+  return restoreError(copy, { name, message, stack, cause: copyPart(cause) });
 }
 
 function fillObject(copy: object, raw: object, copyPart: CopyPart): object {

@@ -1,4 +1,4 @@
-import { rawOf } from "./behind.ts";
+import { BEHIND, rawOf } from "./behind.ts";
 import type { Lens } from "./recorder.ts";
 
 type Collection = Map<unknown, unknown> | Set<unknown>;
@@ -21,6 +21,7 @@ export class CollectionLens implements ProxyHandler<Collection> {
   }
 
   get(raw: Collection, key: PropertyKey, proxy: object): unknown {
+    if (key === BEHIND) return raw;
     const value = Reflect.get(raw, key, raw);
     if (typeof value !== "function" || key === "constructor") return value;
     const methods: Methods<never> = raw instanceof Map ? MAP : SET;
@@ -99,7 +100,7 @@ function partIn({ raw, lens }: Seen<Collection>, part: unknown): unknown {
   if (raw.has(part)) return part;
   const bare = rawOf(part);
   const isAsItIs = typeof bare !== "object" || bare === null || raw.has(bare) || !lens.recorder.isHeld(raw);
-  return isAsItIs ? bare : [...raw.keys()].find((key) => rawOf(key) === bare);
+  return isAsItIs ? bare : ([...raw.keys()].find((key) => rawOf(key) === bare) ?? bare);
 }
 
 function* wrapped(parts: Iterable<unknown>, lens: Lens): Generator<unknown> {

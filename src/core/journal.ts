@@ -62,6 +62,7 @@ export class Journal {
   view(writer: number): <T>(value: T) => T {
     const lens = this.#lenses.get(writer) ?? new Lens(writer, this.#recorder);
     this.#lenses.set(writer, lens);
+    this.#watch.wake(writer);
     return lens.wrap;
   }
 
@@ -100,10 +101,25 @@ export class Journal {
     for (const object of this.#watch.changed(writer)) this.#recorder.rewrote(object, writer);
   }
 
+  /** Looks for changes of what the writer holds; it makes none before it views the graph again. */
+  rest(writer: number): void {
+    this.check(writer);
+    this.#watch.rest(writer);
+  }
+
   /** Whether something that the writer wrote is not in an entry yet. */
   hasWritten(writer: number): boolean {
     this.check(writer);
     return this.#writers.has(writer);
+  }
+
+  /** Whether any of these writers has. There may be thousands of them, and few that wrote, or hold what they can change unseen. */
+  haveWritten(writers: ReadonlySet<number>): boolean {
+    for (const writer of this.#writers) if (writers.has(writer)) return true;
+    const { holders } = this.#watch;
+    const [few, many] = holders.size < writers.size ? [holders, writers] : [writers, holders];
+    for (const writer of few.keys()) if (many.has(writer) && this.hasWritten(writer)) return true;
+    return false;
   }
 
   /** Looks for changes of what the writer holds for the last time. */
@@ -196,7 +212,6 @@ export class Journal {
     const text = this.#encodeRoot();
     this.#ids = new Ids();
     this.#settle(this.#ids.number([this.root]));
-    this.#watch.forget((object) => this.#ids.has(object));
     this.#changes = new Map();
     this.#writers.clear();
     return text;

@@ -1,5 +1,5 @@
 import { methodOf } from "./arrays.ts";
-import { putBehind, rawOf } from "./behind.ts";
+import { BEHIND, rawOf } from "./behind.ts";
 import type { Change, Splice } from "./changes.ts";
 import { CollectionLens } from "./collections.ts";
 import { isContainer, partsOf } from "./parts.ts";
@@ -26,13 +26,13 @@ export interface Recorder {
 export class Lens implements ProxyHandler<object> {
   readonly writer: number;
   readonly recorder: Recorder;
-  readonly #proxies = new WeakMap<object, object>();
-  readonly #collections: CollectionLens;
+  /** Not weak, which costs more: there is a lens for each step of a run, and none lives long. */
+  readonly #proxies = new Map<object, object>();
+  #collections: CollectionLens | undefined;
 
   constructor(writer: number, recorder: Recorder) {
     this.writer = writer;
     this.recorder = recorder;
-    this.#collections = new CollectionLens(this);
   }
 
   /** The writer's proxy of an object; the object itself where a proxy would be of no use, as with a Date. */
@@ -45,9 +45,14 @@ export class Lens implements ProxyHandler<object> {
   #wrapNew<T extends object>(raw: T): T {
     if (!isContainer(raw)) return this.#handOut(raw);
     const isCollection = raw instanceof Map || raw instanceof Set;
-    const proxy = putBehind(new Proxy<T>(raw, isCollection ? (this.#collections as ProxyHandler<T>) : this), raw);
+    const proxy = new Proxy<T>(raw, isCollection ? (this.#forCollections() as ProxyHandler<T>) : this);
     this.#proxies.set(raw, proxy);
     return proxy;
+  }
+
+  #forCollections(): CollectionLens {
+    this.#collections ??= new CollectionLens(this);
+    return this.#collections;
   }
 
   #handOut<T extends object>(raw: T): T {
@@ -66,6 +71,7 @@ export class Lens implements ProxyHandler<object> {
   }
 
   get(target: object, key: PropertyKey, receiver: unknown): unknown {
+    if (key === BEHIND) return target;
     const value = Reflect.get(target, key, receiver);
     if (typeof value === "function") return this.#methodOf(target, value);
     if (typeof value !== "object" || value === null) return value;

@@ -1,5 +1,6 @@
 import { sleep } from "../core/attempt.ts";
 import type { Effect } from "../core/run.ts";
+import type { EmitStore } from "./emits.ts";
 import type { Pages } from "./pages.ts";
 import type { Permits } from "./permits.ts";
 import type { ClaimedItem, Reply, Report, StepBrief } from "./protocol.ts";
@@ -9,15 +10,17 @@ import type { HeldItem } from "./store.ts";
 import type { Walk } from "./walk.ts";
 
 /** An executor's answer waits so long for a limiter's, which may have items for it. */
-const LONGEST_HOLD_MS = 50;
+export const LONGEST_HOLD_MS = 50;
 
 /** Where a run's executors come: takes what they say, and answers. All but `hold` is called within a transaction. */
 export class Desk {
   readonly #walk: Walk;
   readonly #pages: Pages;
   readonly #permits: Permits;
+  readonly #emits: EmitStore;
 
-  constructor(walk: Walk, pages: Pages, permits: Permits) {
+  constructor(walk: Walk, pages: Pages, permits: Permits, emits: EmitStore) {
+    this.#emits = emits;
     this.#walk = walk;
     this.#pages = pages;
     this.#permits = permits;
@@ -31,8 +34,9 @@ export class Desk {
     return { answer: this.reply(first, nowMs), effects };
   }
 
-  take({ slot, fence, outcomes, begun, isIdle }: Report, nowMs: number): Effect[] {
+  take({ slot, fence, outcomes, begun, emits, isIdle }: Report, nowMs: number): Effect[] {
     const { ledger, state, isFinished } = this.#walk;
+    if (emits.length > 0) this.#keepEmits(emits, nowMs);
     // The node of a paused run may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
     const known = state.status === "paused" ? outcomes.filter(({ ok }) => ok) : outcomes;
     ledger.begun(slot, fence, begun, nowMs);
@@ -74,6 +78,15 @@ export class Desk {
     const isDone = isCurrent && ledger.isEmpty(slot);
     if (isDone) ledger.slots.leave(slot);
     return { fence, isStopped, isClosed, isDone, ...this.#brief(claimed) };
+  }
+
+  /** What exec emitted in a step that is over is of no interest any more. */
+  #keepEmits(emits: Report["emits"], nowMs: number): void {
+    const known = emits.flatMap(({ step, ...emit }) => {
+      const { node, branch } = this.#walk.step(step) ?? {};
+      return node === undefined || branch === undefined ? [] : [{ step, node, branch, ...emit }];
+    });
+    if (known.length > 0) this.#emits.add(known, nowMs);
   }
 
   #brief(claimed: HeldItem[]): Pick<Reply, "steps" | "items"> {

@@ -1,5 +1,6 @@
 import type { Graph } from "../core/graph.ts";
 import { type Effect, type EndedBranch, type Event, type RunState, transition } from "../core/run.ts";
+import type { Emit } from "./emits.ts";
 import type { StoredNeeds } from "./needs.ts";
 import type { StepRow } from "./step-store.ts";
 
@@ -21,13 +22,17 @@ export class Draft {
   /** Steps of which prep, or post, has ended. */
   readonly prepared: number[] = [];
   readonly posted: number[] = [];
+  readonly emits: Emit[] = [];
   /** Gives what the run gives back, encoded, if it is complete. */
   output: (() => string) | null = null;
   readonly #stored: ReadonlyMap<number, StepRow>;
+  /** Steps whose items are all settled. That post is next is known by that: it costs no row, and waits for no flush. */
+  readonly #settled: Map<number, StepRow>;
 
-  constructor(state: RunState, stored: ReadonlyMap<number, StepRow>) {
+  constructor(state: RunState, stored: ReadonlyMap<number, StepRow>, before?: Draft) {
     this.state = state;
     this.#stored = stored;
+    this.#settled = before ? before.#settled : new Map();
   }
 
   /** Whether all that happened is stored. */
@@ -36,11 +41,15 @@ export class Draft {
   }
 
   step(id: number): StepRow | undefined {
-    return this.steps.get(id) ?? this.#stored.get(id);
+    return this.steps.get(id) ?? this.#settled.get(id) ?? this.#stored.get(id);
   }
 
   put(row: StepRow): void {
-    this.steps.set(row.id, row);
+    if (row.phase === "post" && row.total > 0) this.#settled.set(row.id, row);
+    else {
+      this.#settled.delete(row.id);
+      this.steps.set(row.id, row);
+    }
   }
 
   /** Decides what an event makes of the run. */

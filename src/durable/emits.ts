@@ -1,4 +1,6 @@
 import { encode, toJson } from "../core/codec.ts";
+import { toFailure } from "../core/errors.ts";
+import { inStatements } from "./text.ts";
 
 /** What a node told of its progress. */
 export interface Emit {
@@ -21,6 +23,8 @@ export interface KeptEmit extends Emit {
 const MOST_KEPT = 1_000;
 /** In characters. */
 const LONGEST_DATA = 16_000;
+/** So many are read at once: they pass through a call between objects, and through the memory of both. */
+const MOST_READ = 100;
 
 /** What a node emits, as JSON; nothing where that cannot be kept, which is printed: progress is no reason to fail. */
 export function writeEmit(node: string, data: unknown): string | undefined {
@@ -29,7 +33,8 @@ export function writeEmit(node: string, data: unknown): string | undefined {
     if (text.length <= LONGEST_DATA) return text;
     throw new RangeError(`Expected at most ${LONGEST_DATA} characters of JSON, got ${text.length}`);
   } catch (error) {
-    console.error({ message: "What a node emitted is left out", node, error: String(error) });
+    // Not printed as it is: data may have a getter, which may throw what cannot be printed.
+    console.error({ message: "What a node emitted is left out", node, error: toFailure(error).message });
     return undefined;
   }
 }
@@ -37,6 +42,7 @@ export function writeEmit(node: string, data: unknown): string | undefined {
 /** The SQL of what the nodes of a run emitted. */
 export class EmitStore {
   readonly #sql: SqlStorage;
+  #isNews = false;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -46,13 +52,22 @@ export class EmitStore {
     const at = new Date(nowMs).toISOString();
     const sql = "insert into emit (body) select value from json_each(?)";
     const bodies = emits.slice(-MOST_KEPT).map((emit) => JSON.stringify({ ...emit, at }));
-    this.#sql.exec(sql, JSON.stringify(bodies));
+    for (const some of inStatements(bodies, ({ length }) => length)) this.#sql.exec(sql, JSON.stringify(some));
     this.#sql.exec("delete from emit where id <= (select max(id) from emit) - ?", MOST_KEPT);
+    this.#isNews = true;
   }
 
-  /** Those that came later than the one with number `id`, in order. */
+  /** Whether any were added since this was last asked. */
+  takeNews(): boolean {
+    const isNews = this.#isNews;
+    this.#isNews = false;
+    return isNews;
+  }
+
+  /** The first of those that came later than the one with number `id`, in order. */
   after(id: number): KeptEmit[] {
-    const rows = this.#sql.exec<{ id: number; body: string }>("select id, body from emit where id > ? order by id", id);
+    const sql = "select id, body from emit where id > ? order by id limit ?";
+    const rows = this.#sql.exec<{ id: number; body: string }>(sql, id, MOST_READ);
     return rows.toArray().map((row) => ({ ...(JSON.parse(row.body) as KeptEmit), id: row.id }));
   }
 }

@@ -36,10 +36,10 @@ function* call(
   } catch (error) {
     const failure = toFailure(error, Date.now());
     if (failure.rateLimited && refusalCosts === "nothing") {
-      return { step, index, attempts, ...failed(failure, fields()), isAttempt: false } as Outcome;
+      return { step, index, attempts, ...failed(failure, fields), isAttempt: false } as Outcome;
     }
     const isFinal = isLast || failure.retryable === false;
-    if (!isFinal || isStopped()) return { step, index, attempts, ...failed(failure, fields()) };
+    if (!isFinal || isStopped()) return { step, index, attempts, ...failed(failure, fields) };
     return { step, index, attempts, ...(yield* fallback({ self, fields }, claimed, error, attempt)) };
   }
 }
@@ -76,9 +76,9 @@ function stored(result: unknown, self: BaseNode, index: number, fields: object |
 }
 
 /** A failure, with the fields that its exec has set for the next attempt to find. */
-function failed(failure: Failure, fields: object | null): Result {
+function failed(failure: Failure, fields: View["fields"]): Result {
   try {
-    return { ok: false, failure, ...written(fields) };
+    return { ok: false, failure, ...written(fields()) };
   } catch (error) {
     return { ok: false, failure: { ...toFailure(error), retryable: false } };
   }
@@ -103,8 +103,9 @@ export interface View {
 export function viewsOf(node: BaseNode, id: string): (attempts: number) => View {
   if (!(node instanceof ParallelBatchNode)) return (attempts) => openView(node, attempts);
   const closed: View[] = [];
+  const check = watchInside(node, id);
   return (attempts) => {
-    closed[attempts] ??= closedView(node, id, attempts);
+    closed[attempts] ??= { self: closedView(node, id, attempts), fields: check };
     return closed[attempts];
   };
 }
@@ -123,15 +124,30 @@ function openView(node: BaseNode, attempts: number): View {
   return { self, fields: () => ({ ...Object.fromEntries(changedFields(node, before)), ...own }) };
 }
 
-function closedView(node: BaseNode, id: string, attempts: number): View {
-  const self = new Proxy(node, {
+function closedView(node: BaseNode, id: string, attempts: number): BaseNode {
+  return new Proxy(node, {
     get: (target, key, view) => (key === "currentRetry" ? attempts : Reflect.get(target, key, view)),
     set: (_, key) => {
-      throw new TypeError(
-        `Expected exec of ${id} to leave the node's fields alone, got a write to \`this.${String(key)}\`: ` +
-          "items run apart from each other. Return it from exec instead.",
-      );
+      throw closedField(id, String(key));
     },
   });
-  return { self, fields: () => null };
+}
+
+/** What an object in a field is changed to is no write to the field: it is found by comparing, and undone for those that follow. */
+function watchInside(node: BaseNode, id: string): () => null {
+  const before = writeFields(node);
+  if (![...before.values()].some(({ text }) => text !== undefined)) return () => null;
+  return () => {
+    const [[key] = []] = changedFields(node, before);
+    if (key === undefined) return null;
+    Object.assign(node, { [key]: decode(before.get(key)?.text ?? "") });
+    throw closedField(id, key);
+  };
+}
+
+function closedField(id: string, key: string): TypeError {
+  return new TypeError(
+    `Expected exec of ${id} to leave the node's fields alone, got a write to \`this.${key}\`: ` +
+      "items run apart from each other. Return it from exec instead.",
+  );
 }

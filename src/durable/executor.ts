@@ -1,6 +1,7 @@
 import { Attempt, sleep } from "../core/attempt.ts";
 import { decode } from "../core/codec.ts";
 import { isThenable } from "../core/turn.ts";
+import { writeEmit } from "./emits.ts";
 import { execItem, type View, viewsOf } from "./exec.ts";
 import type { Outcome } from "./items.ts";
 import { copyOf } from "./live.ts";
@@ -26,6 +27,9 @@ const LONGEST_BACKOFF_MS = 2_000;
 const IDLE_MS = 100;
 /** A call with a permit that has been in exec for so long is reported: its limit need not wait for its end to count it. */
 const BEGUN_MS = 600;
+/** What execs emit travels together, and is the latest of it if there is much. */
+const EMIT_PAUSE_MS = 100;
+const MOST_EMITS = 100;
 /** No call begins on a permit that was given longer ago: by then its run may have taken it for lost. */
 const FRESH_MS = GRACE_MS - RENEWAL_MS / 4;
 
@@ -72,9 +76,9 @@ class Call extends Attempt {
   /** It was given up for a silent run: no outcome but its success counts. */
   isAbandoned = false;
 
-  constructor(run: string, claimed: ClaimedItem, beganMs: number) {
+  constructor(run: string, claimed: ClaimedItem, beganMs: number, onEmit: (data: unknown) => void) {
     const { step, index, attempts, refusalCosts } = claimed;
-    super(`${run}/${step}/${index}/${attempts + 1}`, attempts + 1);
+    super(`${run}/${step}/${index}/${attempts + 1}`, attempts + 1, onEmit);
     this.claimed = claimed;
     this.beganMs = beganMs;
     this.isTold = refusalCosts === undefined;
@@ -100,6 +104,8 @@ class Puller {
   /** Ends the wait for something to report. */
   #wake: (() => void) | undefined;
   #pause: ReturnType<typeof setTimeout> | null = null;
+  readonly #emits: Report["emits"] = [];
+  #emitPause: ReturnType<typeof setTimeout> | null = null;
 
   constructor(slice: Slice) {
     this.#slice = slice;
@@ -160,7 +166,8 @@ class Puller {
       return;
     }
     const view = (this.#nodes.get(claimed.step) as NodeAt)(claimed.attempts);
-    const call = new Call(this.#slice.order.run, claimed, nowMs);
+    const onEmit = (data: unknown) => this.#emit(claimed.step, claimed.index, data);
+    const call = new Call(this.#slice.order.run, claimed, nowMs, onEmit);
     const outcome = execItem(view, claimed, call, this.#isStoppedNow);
     if (isThenable(outcome)) this.#endLater(call, outcome);
     else this.#end(call, outcome);
@@ -189,6 +196,14 @@ class Puller {
       call.abort(abortError("The run could not be reached, and the permit's lease has ended"));
       this.#finished.push(notBegun(call.claimed, "Its executor lost its run"));
     }
+  }
+
+  #emit(step: number, index: number | null, data: unknown): void {
+    const text = writeEmit(`step ${step}`, data);
+    if (text === undefined) return;
+    this.#emits.push({ step, index, data: text });
+    if (this.#emits.length > MOST_EMITS) this.#emits.shift();
+    this.#emitPause ??= setTimeout(() => this.nudge(), EMIT_PAUSE_MS);
   }
 
   #announce(): void {
@@ -237,13 +252,16 @@ class Puller {
   #report(fence: number): Report {
     clearTimeout(this.#pause);
     this.#pause = null;
+    clearTimeout(this.#emitPause);
+    this.#emitPause = null;
     this.#wake = undefined;
     this.#isNudged = false;
+    const emits = this.#emits.splice(0);
     const outcomes = this.#takeFinished();
     const isClaiming = !this.#isStopped && Date.now() - this.#startedMs < this.#slice.claimMs;
     const { slot } = this.#slice.order;
     const isIdle = this.#inExec.size + this.#finished.length === 0;
-    return { slot, fence, outcomes, isClaiming, received: this.#received, begun: this.#takeBegun(), isIdle };
+    return { slot, fence, outcomes, isClaiming, received: this.#received, begun: this.#takeBegun(), emits, isIdle };
   }
 
   /** As many outcomes as one call carries; the rest stays for the next. */
@@ -292,11 +310,12 @@ class Puller {
 
   /** Each step has a node of its own, whose fields exec may change: they come back with the result. */
   #learn({ steps, node, fields }: StepBrief): void {
-    for (const step of steps) this.#nodes.set(step, this.#node(node, fields));
+    for (const step of steps) this.#nodes.set(step, this.#node(step, node, fields));
   }
 
-  #node(id: string, fields: string | null): NodeAt {
+  #node(step: number, id: string, fields: string | null): NodeAt {
     const node = copyOf(this.#slice.flow.graph.node(id));
+    node["_follower"] = (index, data) => this.#emit(step, index, data);
     if (fields !== null) Object.assign(node, decode(fields));
     return viewsOf(node, id);
   }

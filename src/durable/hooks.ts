@@ -7,6 +7,7 @@ import { rawOf, withoutProxies } from "../core/recorder.ts";
 import type { Effect, RunError } from "../core/run.ts";
 import { isThenable } from "../core/turn.ts";
 import type { SoloItem } from "./draft.ts";
+import { writeEmit } from "./emits.ts";
 import { changedFields, fieldsLeft, writeFields } from "./live.ts";
 import { dependOnItem, storedNeeds } from "./needs.ts";
 import { Pager } from "./pager.ts";
@@ -62,13 +63,13 @@ export class Hooks {
 
   *#prep(step: StepRow): Generator<unknown, Effect[], unknown> {
     const { live } = this.#walk;
-    const node = live.node(step);
+    const node = this.#nodeOf(step);
     const before = writeFields(node);
     const shared = live.sharedFor(step.id);
     const returned = yield inTime(node.prep(shared), step, "prep");
     if (this.#walk.isFinished) return [];
     const prepRes = withoutProxies(returned);
-    const solo = this.#kindOf(step) === "node" ? this.#soloItem(step, node, prepRes) : null;
+    const solo = this.#kindOf(step) === "node" ? this.#soloItem(step, prepRes) : null;
     const isMany = this.#isMany(step);
     const size = isMany ? ((yield* this.#storeItems(step, node, prepRes)) as number) : 1;
     const changed = changedFields(node, before);
@@ -82,16 +83,28 @@ export class Hooks {
 
   *#post(step: StepRow): Generator<unknown, Effect[], unknown> {
     const { live } = this.#walk;
-    const node = live.node(step);
+    const node = this.#nodeOf(step);
     const prepRes = live.prepRes(step.id, () => this.#storedPrepRes(step));
     const given = [live.sharedFor(step.id), prepRes, this.#execRes(step)] as const;
     const called = this.#isBatchFlow(step) ? node.post(...given, this.#branchEnds(step, node)) : node.post(...given);
     const action = checkAction(yield inTime(called, step, "post"), step);
+    live.close(step.id);
     if (this.#walk.isFinished) return [];
     return this.#walk.posted(step.id, action, step.parent === null ? () => this.#output(step) : null);
   }
 
-  #soloItem({ node: id }: StepRow, node: BaseNode, prepRes: unknown): SoloItem {
+  /** The step's node, which tells those that follow the run what it emits. */
+  #nodeOf(step: StepRow): BaseNode {
+    const node = this.#walk.live.node(step);
+    node["_follower"] = (index, data) => {
+      const text = writeEmit(step.node, data);
+      const { id, node: name, branch } = step;
+      if (text !== undefined) this.#walk.draft.emits.push({ step: id, node: name, branch, index, data: text });
+    };
+    return node;
+  }
+
+  #soloItem({ node: id }: StepRow, prepRes: unknown): SoloItem {
     const what = `item 0 of ${id}`;
     const { limits } = this.#walk.flow.planOf(id);
     const item = checkLength(encode(prepRes, what), what);

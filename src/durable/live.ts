@@ -45,8 +45,8 @@ export interface Written {
   snapshot: string | null;
 }
 
-/** Own fields of a node that are the flow's wiring and not its author's. */
-const WIRING = new Set(["_successors", "_terminals", "_options", "start", "_follower"]);
+/** Own fields of a node that are the flow's wiring and not its author's. Its params always travel with those that are. */
+const WIRING = new Set(["_successors", "_terminals", "_options", "start", "_follower", "_params"]);
 /** The whole graph is written anew when as much was written since as it had, so that in all at most twice as much is written. */
 const LEAST_COMPACTION = 64_000;
 /** What prep returned is kept in memory until post only if its text is no longer. */
@@ -116,7 +116,7 @@ export class Live {
   /** Keeps what prep returned, and the fields it set, until post. `canReturn`: the step's items can give it back. */
   keep(step: number, prepRes: unknown, canReturn: boolean, fields: Changed): void {
     const frame = this.#frames.get(step) as Frame;
-    this.#journal.check(step);
+    this.#journal.rest(step);
     this.#frames.set(step, { ...frame, prepRes, isInGraph: !canReturn, fields });
   }
 
@@ -126,6 +126,16 @@ export class Live {
     if (!frame.isStored) frame.isInGraph ||= this.#isPartOfGraph(frame.prepRes);
     if (frame.isInGraph) return this.#journal.view(step)(frame.prepRes);
     return frame.prepRes === undefined ? fromItems() : frame.prepRes;
+  }
+
+  /** The step's post has ended: nothing more comes of what its node holds. */
+  close(step: number): void {
+    this.#journal.close(step);
+  }
+
+  /** Whether hooks of any of these steps have written what is not stored yet. */
+  haveWritten(steps: ReadonlySet<number>): boolean {
+    return this.#journal.haveWritten(steps);
   }
 
   /** Whether a hook of the step has written what is not stored yet. */
@@ -140,7 +150,6 @@ export class Live {
   write(prepared: Iterable<readonly [step: number, length: number]>, posted: Iterable<number>): Written {
     const own = this.#journal.view(OWN)(this.#root);
     for (const step of posted) {
-      this.#journal.close(step);
       this.#frames.delete(step);
       if (Object.hasOwn(this.#root.prep, step)) delete own.prep[step];
       if (this.#root.fields?.[step]) delete own.fields?.[step];
@@ -167,7 +176,7 @@ export class Live {
     frame.fields = [];
     if (parts.length === 0) return;
     own.fields ??= {};
-    own.fields[step] = Object.fromEntries(parts.map(([key, value]) => [key, view(rawOf(value))]));
+    own.fields[step] = view(Object.fromEntries(parts.map(([key, value]) => [key, rawOf(value)])));
   }
 
   /** Whether items, each written by itself, would not give back what is an alias of what in a prep result. */

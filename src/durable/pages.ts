@@ -3,11 +3,19 @@ import type { HeldItem, Store } from "./store.ts";
 
 /** So much text of single items is kept until they are claimed. */
 const MOST_KEPT = 4_000_000;
+/** So many pages of a step are kept: claims go through them in order, but branches ask for their params again and again. */
+const MOST_PAGES = 16;
 
-/** Reads items as prep stored them. Claims go through a step in order, so the latest page of each step is kept. */
+interface Page {
+  first: number;
+  items: string[];
+}
+
+/** Reads items as prep stored them. */
 export class Pages {
   readonly #store: Store;
-  readonly #latest = new Map<number, { first: number; items: string[] }>();
+  /** The latest pages of each step, the very latest first. */
+  readonly #latest = new Map<number, Page[]>();
   /** Single items that were stored a moment ago. */
   readonly #kept = new Map<number, string>();
   #keptText = 0;
@@ -31,10 +39,9 @@ export class Pages {
   }
 
   item(step: number, index: number): string {
-    const latest = this.#latest.get(step);
-    if (latest && index >= latest.first && index < latest.first + latest.items.length) {
-      return latest.items[index - latest.first] as string;
-    }
+    const pages = this.#latest.get(step) ?? [];
+    const page = pages[0] && has(pages[0], index) ? pages[0] : pages.find((known) => has(known, index));
+    if (page) return page.items[index - page.first] as string;
     return this.#kept.get(step) ?? this.#read(step, index);
   }
 
@@ -50,7 +57,11 @@ export class Pages {
   #read(step: number, index: number): string {
     const page = this.#store.items.page(step, index);
     if (!page) return this.#store.items.solo(step);
-    this.#latest.set(step, page);
+    this.#latest.set(step, [page, ...(this.#latest.get(step) ?? [])].slice(0, MOST_PAGES));
     return page.items[index - page.first] as string;
   }
+}
+
+function has({ first, items }: Page, index: number): boolean {
+  return index >= first && index < first + items.length;
 }

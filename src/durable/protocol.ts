@@ -1,3 +1,4 @@
+import type { Emit } from "./emits.ts";
 import type { Outcome } from "./items.ts";
 import type { Entry } from "./slots.ts";
 
@@ -53,6 +54,8 @@ export interface Report {
   received: number;
   /** Calls with permits that have been in exec for a while, and how long: told once. */
   begun: { step: number; index: number; ageMs: number }[];
+  /** What execs emitted since the last report. */
+  emits: Pick<Emit, "step" | "index" | "data">[];
   /** Whether nothing is in exec. */
   isIdle: boolean;
 }

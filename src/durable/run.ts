@@ -3,7 +3,8 @@ import type { Answer, Request } from "../core/limiter.ts";
 import { type Effect, type Event, NEW_RUN, type RunError } from "../core/run.ts";
 import { drive, isThenable } from "../core/turn.ts";
 import { Calls, type ExecutorPorts } from "./calls.ts";
-import { Desk } from "./desk.ts";
+import { Desk, LONGEST_HOLD_MS } from "./desk.ts";
+import type { KeptEmit } from "./emits.ts";
 import { Hooks } from "./hooks.ts";
 import type { Place } from "./limiter-store.ts";
 import { Live } from "./live.ts";
@@ -23,6 +24,7 @@ import {
   type RunView,
   viewRun,
 } from "./view.ts";
+import { Waiters } from "./waiters.ts";
 import { HEARTBEAT_MS, WakeUp } from "./wakeup.ts";
 import { Walk } from "./walk.ts";
 import { readReport, type WireReply, type WireReport, writeReply } from "./wire.ts";
@@ -81,7 +83,8 @@ export class FlowRunObject extends DurableObject {
   #lastTurnMs = Date.now();
   /** Every lease was extended because the object was late. Not twice in a row: a lost executor must be found. */
   #wasExtended = false;
-  readonly #onFinish = new Set<() => void>();
+  readonly #finish = new Waiters();
+  readonly #progress = new Waiters();
   /** So many more turns are taken before others are heard. */
   #turnsLeft = MOST_TURNS;
 
@@ -125,7 +128,7 @@ export class FlowRunObject extends DurableObject {
 
   /** Resolves with the run once it has finished, or as it is after `waitMs`. */
   async wait(waitMs: number): Promise<RunView | null> {
-    if (this.#started && !this.#started.walk.isFinished) await this.#finishWithin(waitMs);
+    if (this.#started && !this.#started.walk.isFinished) await this.#finish.wait(waitMs);
     return this.view();
   }
 
@@ -135,6 +138,14 @@ export class FlowRunObject extends DurableObject {
 
   results(node: string | null, step: number | null, from: number): ResultPage | null {
     return this.#started ? listResults(this.#started.walk, this.#store, node, step, from) : null;
+  }
+
+  /** What nodes emitted after the one with number `after`; resolves when there is something, or as it is after `waitMs`. */
+  async emits(after: number, waitMs: number): Promise<{ emits: KeptEmit[]; isFinished: boolean } | null> {
+    if (!this.#started) return null;
+    const { walk } = this.#started;
+    if (this.#store.emits.after(after).length === 0 && !walk.isFinished) await this.#progress.wait(waitMs);
+    return { emits: this.#store.emits.after(after), isFinished: walk.isFinished };
   }
 
   /** Cancels the run. One that has finished already stays as it is. */
@@ -183,7 +194,8 @@ export class FlowRunObject extends DurableObject {
       return { answer: isBetterLater ? null : desk.reply(report, nowMs), effects };
     });
     if (answered) return answered;
-    await desk.hold(report, this.#flushed.promise);
+    const untilMs = Date.now() + LONGEST_HOLD_MS;
+    while (desk.mayHaveMoreSoon(report, []) && Date.now() < untilMs) await desk.hold(report, this.#flushed.promise);
     return this.#commit((_, nowMs) => ({ answer: desk.reply(report, nowMs), effects: [] }));
   }
 
@@ -223,7 +235,7 @@ export class FlowRunObject extends DurableObject {
       exchange: (place, request) => this.#ports.exchange(place, request),
       onChange: (hopeless) => this.#changed(hopeless),
     });
-    const desk = new Desk(walk, pages, permits);
+    const desk = new Desk(walk, pages, permits, this.#store.emits);
     const port: RunPort = {
       enter: async (entry, shape) => this.#enter(entry, shape),
       report: (report) => this.#report(report),
@@ -299,7 +311,8 @@ export class FlowRunObject extends DurableObject {
     for (const slot of nudged) calls.nudge(slot);
     // In a turn of their own: a hook that kills the object takes its whole turn with it, and what led to it must be kept.
     if (effects.length > 0) setTimeout(() => this.#perform(effects), 0);
-    if (walk.isFinished) this.#announceFinish();
+    if (walk.isFinished) this.#finish.wake();
+    if (walk.isFinished || this.#store.emits.takeNews()) this.#progress.wake();
     return answer;
   }
 
@@ -370,33 +383,19 @@ export class FlowRunObject extends DurableObject {
     const { walk } = this.#running;
     if (!walk.canFlush) return;
     const written = walk.written();
-    if ("message" in written) return this.#end({ type: "broke", error: written });
-    this.#commit(() => {
-      walk.flush(written);
-      return { answer: undefined, effects: [] };
-    });
+    if ("message" in written) this.#end({ type: "broke", error: written });
+    else {
+      this.#commit(() => {
+        walk.flush(written);
+        return { answer: undefined, effects: [] };
+      });
+    }
     this.#flushed.resolve();
     this.#flushed = Promise.withResolvers();
   }
 
   #due(): void {
     if (this.#started?.walk.state.status === "running") this.#commit(() => ({ answer: undefined, effects: [] }));
-  }
-
-  #finishWithin(waitMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer);
-        this.#onFinish.delete(end);
-        resolve();
-      };
-      const timer = setTimeout(end, waitMs);
-      this.#onFinish.add(end);
-    });
-  }
-
-  #announceFinish(): void {
-    for (const end of this.#onFinish) end();
   }
 
   #rearm(): void {

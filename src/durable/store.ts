@@ -1,6 +1,7 @@
 import type { GraphShape } from "../core/graph.ts";
 import type { RunState } from "../core/run.ts";
 import { commit } from "./commit.ts";
+import { EmitStore } from "./emits.ts";
 import { ItemStore } from "./item-store.ts";
 import { JournalStore } from "./journal-store.ts";
 import { MIGRATIONS, SCHEMA } from "./schema.ts";
@@ -65,6 +66,7 @@ export class Store {
   readonly steps: StepStore;
   readonly items: ItemStore;
   readonly journal: JournalStore;
+  readonly emits: EmitStore;
   readonly longText: LongText;
 
   constructor(storage: DurableObjectStorage, onFailure: (error: unknown) => void) {
@@ -75,6 +77,7 @@ export class Store {
     this.steps = new StepStore(storage.sql, this.longText);
     this.items = new ItemStore(storage.sql, this.longText);
     this.journal = new JournalStore(storage.sql, this.longText);
+    this.emits = new EmitStore(storage.sql);
   }
 
   commit<T>(write: () => T): T {

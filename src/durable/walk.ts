@@ -226,8 +226,7 @@ export class Walk {
   /** Whether something waits to be stored, and may be: no hook that has written is still under way. */
   get canFlush(): boolean {
     if (this.draft.isEmpty || this.isFinished) return false;
-    for (const step of this.inHook) if (this.live.hasWritten(step)) return false;
-    return true;
+    return this.inHook.size === 0 || !this.live.haveWritten(this.inHook);
   }
 
   /** What hooks wrote, as text, or why it cannot be stored: where one of them wrote what no text can be made of. */
@@ -238,7 +237,7 @@ export class Walk {
         prepared.map((step) => [step, items.get(step)?.item.length ?? 0] as const),
         posted,
       );
-      return { ...written, output: output && output() };
+      return { ...written, output: output?.() ?? null };
     } catch (error) {
       const writer = error instanceof UnstorableError ? error.writer : (posted.at(-1) ?? prepared.at(-1));
       return brokenAt(this.draft.step(writer ?? 0) ?? (this.draft.steps.values().next().value as StepRow), error);
@@ -248,12 +247,13 @@ export class Walk {
   /** Stores all that hooks did since this was last called. Called in a transaction. */
   flush({ entries, snapshot, output }: Written & { output: string | null }): void {
     const { draft } = this;
-    const { journal, steps, longText } = this.#store;
+    const { journal, steps, longText, emits } = this.#store;
     if (snapshot !== null) journal.begin(snapshot);
     else for (const entry of entries) journal.append(entry);
     if (output !== null) longText.put("output", output);
     steps.save(Array.from(draft.steps.values(), (row) => this.#newStep(row)));
     if (draft.ends.length > 0) steps.saveEnds(draft.ends);
+    if (draft.emits.length > 0) emits.add(draft.emits, this.#clock());
     if (draft.state !== this.state) this.#store.saveState(draft.state);
     for (const step of [...draft.prepared, ...draft.posted]) this.#suspects.delete(step);
     this.#settle(draft);
@@ -267,7 +267,7 @@ export class Walk {
       else this.#steps.set(row.id, row);
     }
     for (const id of draft.prepared) this.#begin(draft.steps.get(id) as StepRow, draft.items.get(id));
-    this.draft = new Draft(draft.state, this.#steps);
+    this.draft = new Draft(draft.state, this.#steps, draft);
   }
 
   #forget(step: number): void {
@@ -292,8 +292,9 @@ export class Walk {
     this.#settled.total += row.total;
     this.#settled.succeeded += tally.succeeded;
     this.#settled.failed += tally.failed;
-    this.draft.put({ ...row, ...tally });
-    return this.apply({ type: "executed", step: id });
+    const effects = this.apply({ type: "executed", step: id });
+    this.draft.put({ ...row, ...tally, phase: "post" });
+    return effects;
   }
 
   *#openNow(): Generator<StepRow> {

@@ -77,6 +77,7 @@ export function readReport(report: WireReport): Report {
   return {
     ...report,
     begun: report.begun ?? [],
+    emits: report.emits ?? [],
     isIdle: report.isIdle ?? false,
     outcomes: report.outcomes.map(readOutcome),
   };

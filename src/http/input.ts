@@ -67,6 +67,13 @@ export function readIdempotencyKey(context: Context): string | undefined {
   return key;
 }
 
+/** The number of the event that the client had last: 0 where it comes for the first time. */
+export function readLastEventId(context: Context): number {
+  const id = context.req.header("last-event-id") ?? "0";
+  if (/^\d{1,15}$/.test(id)) return Number(id);
+  throw new Problem(400, `Expected the header Last-Event-ID to be the number of an event, got \`${id.slice(0, 64)}\``);
+}
+
 export function readItemQuery(context: Context): ItemQuery {
   const status = context.req.query("status") ?? null;
   if (status !== null && !STATUSES.includes(status)) {

@@ -2,19 +2,17 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { describe } from "../core/describe.ts";
 import type { Registry } from "../durable/registry.ts";
-import type { FlowRunObject } from "../durable/run.ts";
 import type { ItemView, ResultPage, RunView } from "../durable/view.ts";
 import { VERSION } from "../version.ts";
 import { bearer } from "./auth.ts";
-import { callObject } from "./call.ts";
-import { digest, isRunId, keyedRunId, newRunId } from "./ids.ts";
+import { events } from "./events.ts";
+import { digest, keyedRunId, newRunId } from "./ids.ts";
 import { readIdempotencyKey, readInput, readItemQuery, readWaitMs, writeCursor } from "./input.ts";
 import type { LimitRoutes } from "./limits.ts";
 import { Problem, problemResponse } from "./problem.ts";
+import { type RunStub, Runs } from "./runs.ts";
 
 const LARGEST_BODY = 10 * 1024 * 1024;
-
-type RunStub = DurableObjectStub<FlowRunObject>;
 
 /** The HTTP API over the flows of a registry. `checkDeclared` throws where the Worker lacks what it must declare. */
 export function routes(
@@ -52,6 +50,7 @@ export function routes(
       return json(`{"items":[${page.items.map(writeItem).join(",")}],"cursor":${cursor}}`);
     })
     .get("/runs/:id/results", (context) => results(context, runs))
+    .get("/runs/:id/events", (context) => events(context, runs))
     .post("/runs/:id/cancel", async (context) => {
       const canceled = await runs.get(context.req.param("id"), (run, tries) => cancel(run, tries));
       const { view, isCanceled } = canceled;
@@ -62,27 +61,6 @@ export function routes(
     .get("/limits/:name", (context) => limits.show(context))
     .patch("/limits/:name", limit, (context) => limits.change(context))
     .post("/limits/:name/reset", (context) => limits.reset(context));
-}
-
-/** Calls to runs by id. */
-class Runs {
-  readonly #runOf: (id: string) => RunStub;
-
-  constructor(runOf: (id: string) => RunStub) {
-    this.#runOf = runOf;
-  }
-
-  /** What a call finds in a run; a problem where there is no such run. */
-  async get<T>(id: string, call: (run: RunStub, tries: number) => Promise<T | null>): Promise<T> {
-    // An id that cannot be one is refused here: an object is not even woken for it.
-    const found = isRunId(id) ? await this.call(id, call) : null;
-    if (found === null) throw new Problem(404, `There is no run ${id.slice(0, 64)}`);
-    return found;
-  }
-
-  call<T>(id: string, call: (run: RunStub, tries: number) => Promise<T>): Promise<T> {
-    return callObject(() => this.#runOf(id), call);
-  }
 }
 
 /** A cancel that is repeated because its answer was lost finds the run canceled: that was it. */
