@@ -149,7 +149,8 @@ export class BatchFlow<
 
   protected *_branches(shared: S, paramsList: NP): Turn<BranchEnd[]> {
     const ends: BranchEnd[] = [];
-    for (const params of paramsList) ends.push(yield* branch(this, shared, params));
+    // A copy's: the list may be an alias of one in `shared`, to which branches add.
+    for (const params of [...paramsList]) ends.push(yield* branch(this, shared, params));
     return ends;
   }
 }

@@ -68,12 +68,12 @@ export class Journal {
 
   readonly #recorder: Recorder = {
     wrote: (object, key, change, writer) => this.#changesOf(object, writer).record(key, change, writer),
-    resized: (array, before, writer) => this.#changesOf(array, writer).resize(before, array.length, writer),
-    spliced: (array, splice, writer) => this.#changesOf(array, writer).splice(splice, writer),
+    resized: (array, before, writer) => this.#moving(array, writer).resize(before, array.length, writer),
+    spliced: (array, splice, writer) => this.#moving(array, writer).splice(splice, writer),
     rewrote: (object, writer) => this.#changesOf(object, writer).rewrite(writer),
     handedOut: (object, writer) => this.#hold(object, writer),
     isHeld: (object) => this.#watch.has(object),
-    takenIn: (object, writer) => this.#hold(object, writer, (known) => this.#recorder.rewrote(known, writer)),
+    takenIn: (object, writer) => this.#takeIn(object, writer),
   };
 
   #changesOf<T extends object>(object: T, writer: number): T extends unknown[] ? ArrayChanges : Changes {
@@ -83,22 +83,36 @@ export class Journal {
     return changes as T extends unknown[] ? ArrayChanges : Changes;
   }
 
-  /**
-   * What a closed writer does with what it holds is no concern of anybody's. `onReturned` is told of objects of the graph that
-   * nobody was to hold any more: what has become of them meanwhile is not known.
-   */
-  #hold(object: object, writer: number, onReturned?: (object: object) => void): void {
-    if (!this.#lenses.has(writer)) return;
-    walkRaw(object, (held) => {
-      const isStored = this.#ids.has(held);
-      if (onReturned && isStored && !this.#watch.has(held) && contentOf(held)) onReturned(held);
-      return this.#watch.hold(held, writer, isStored);
+  /** What was moved from where to where says nothing if the array was also written unseen: who holds it may have done so. */
+  #moving(array: unknown[], writer: number): ArrayChanges {
+    const changes = this.#changesOf(array, writer);
+    if (this.#watch.has(array)) changes.rewrite(writer);
+    return changes;
+  }
+
+  /** An object of the graph that nobody was to hold any more counts as written: nobody knows what was done to it meanwhile. */
+  #takeIn(value: unknown, writer: number): void {
+    this.#hold(value, writer, (object) => {
+      if (!this.#watch.has(object) && contentOf(object)) this.#recorder.rewrote(object, writer);
     });
   }
 
-  /** Records what the writer changed of the objects that it holds. */
+  /** `onStored` is told of each object of the graph. What a closed writer does with what it holds is no concern of anybody's. */
+  #hold(value: unknown, writer: number, onStored?: (object: object) => void): void {
+    if (!this.#lenses.has(writer)) return;
+    walkRaw(value, (object) => {
+      const isStored = this.#ids.has(object);
+      if (isStored) onStored?.(object);
+      return this.#watch.hold(object, writer, isStored);
+    });
+  }
+
+  /** Records what the writer changed of the objects that it holds. It also holds what it put in. */
   check(writer: number): void {
-    for (const object of this.#watch.changed(writer)) this.#recorder.rewrote(object, writer);
+    for (const object of this.#watch.changed(writer)) {
+      this.#recorder.rewrote(object, writer);
+      for (const part of partsOf(object)) if (rawOf(part) === part) this.#takeIn(part, writer);
+    }
   }
 
   /** Looks for changes of what the writer holds; it makes none before it views the graph again. */
@@ -183,8 +197,8 @@ export class Journal {
 
   /** The objects are stored now. What a writer put in that has closed since may hold proxies of it, which are of no use. */
   #settle(found: object[]): void {
-    for (const object of found) if (!this.#watch.has(object)) replaceProxies(object);
     this.#watch.store(found);
+    for (const object of found) if (!this.#watch.has(object)) replaceProxies(object);
   }
 
   /** What an entry has to say. An object without a number is new, and written with what it is in, or in nothing any more. */

@@ -43,6 +43,8 @@ export interface Step {
   lastAction: Action | null;
   /** How many nodes its walk has visited, this one included. */
   visit: number;
+  /** What hooks of its walk have made of the params, as text; nothing where they are as the flow gave them. */
+  params: string | null;
   /** Of a flow: the step whose results its walk ended with. */
   end: number | null;
   /** Of a batch flow: how many branches it has in all, how many of them have begun, and how many have ended. */
@@ -56,7 +58,8 @@ export interface EndedBranch {
   /** The batch flow's. */
   step: number;
   index: number;
-  action: Action;
+  /** Nothing where the last post returned nothing. */
+  action: Action | null;
   /** The step whose results it ended with; nothing where that was a batch flow. */
   end: number | null;
 }
@@ -67,7 +70,7 @@ export type Event =
   | { type: "prepared"; step: number; size: number }
   | { type: "branched"; step: number }
   | { type: "executed"; step: number }
-  | { type: "posted"; step: number; action: Action }
+  | { type: "posted"; step: number; action: Action | null }
   | { type: "broke"; error: RunError }
   | { type: "canceled" }
   | { type: "graph-changed"; error: RunError }
@@ -132,7 +135,7 @@ export function transition(
     case "started":
       if (run.status !== "queued") return unchanged(run);
       return begin({ ...run, status: "running", startedMs: nowMs }, [
-        { branch: "", node: graph.root, parent: null, visit: 1 },
+        { branch: "", node: graph.root, parent: null, visit: 1, params: null },
       ]);
     case "prepared":
       return at(run, stepOf(event.step), "prep", (step) => prepared(run, step, event.size, graph));
@@ -178,7 +181,7 @@ function at(run: RunState, step: Step | undefined, phase: Phase, move: (step: St
   return step?.phase === phase ? move(step) : unchanged(run);
 }
 
-type Place = Pick<Step, "branch" | "node" | "parent" | "visit">;
+type Place = Pick<Step, "branch" | "node" | "parent" | "visit" | "params">;
 
 function begin(run: RunState, places: Place[], moved: Step[] = []): Transition {
   let id = run.lastStep;
@@ -187,9 +190,9 @@ function begin(run: RunState, places: Place[], moved: Step[] = []): Transition {
   return { run: { ...run, lastStep: id }, steps: [...moved, ...begun], ends: [], effects };
 }
 
-function stepAt(id: number, { branch, node, parent, visit }: Place): Step {
+function stepAt(id: number, { branch, node, parent, visit, params }: Place): Step {
   const empty = { lastAction: null, end: null, branches: 0, begun: 0, ended: 0 };
-  return { id, branch, node, parent, phase: "prep", visit, ...empty };
+  return { id, branch, node, parent, phase: "prep", visit, params, ...empty };
 }
 
 function prepared(run: RunState, step: Step, size: number, graph: Graph): Transition {
@@ -197,7 +200,8 @@ function prepared(run: RunState, step: Step, size: number, graph: Graph): Transi
   const inExec: Step = { ...step, phase: "exec" };
   if (isBatchFlow(step, graph)) return branched(run, { ...inExec, branches: size }, BRANCHES_A_TURN, graph);
   if (start !== undefined) {
-    return begin(run, [{ branch: step.branch, node: start, parent: step.id, visit: 1 }], [inExec]);
+    const { branch, id: parent } = step;
+    return begin(run, [{ branch, node: start, parent, visit: 1, params: null }], [inExec]);
   }
   return size === 0 ? toPost(run, step, null) : { ...unchanged(run), steps: [inExec] };
 }
@@ -223,6 +227,7 @@ function branched(run: RunState, step: Step, most: number, graph: Graph): Transi
     node: start,
     parent: step.id,
     visit: 1,
+    params: null,
   }));
   const result = begin(run, places, [{ ...step, begun: step.begun + count }]);
   // Where a branch ended only one begins in its place: for the others the effect is on its way.
@@ -235,7 +240,7 @@ function toPost(run: RunState, step: Step, lastAction: Action | null): Transitio
   return { ...unchanged(run), steps: [inPost], effects: [{ type: "hook", hook: "post", step: step.id }] };
 }
 
-function posted(run: RunState, step: Step, action: Action, { stepOf, graph, nowMs }: Scene): Transition {
+function posted(run: RunState, step: Step, action: Action | null, { stepOf, graph, nowMs }: Scene): Transition {
   const done: Step = { ...step, phase: "done" };
   // The node that is the whole flow runs alone, as PocketFlow's `run()` has it: successors are for a walk.
   if (step.parent === null) return finish({ ...run, status: "completed", action: action || null }, [done], nowMs);
@@ -258,9 +263,9 @@ function goOn(
   parent: Step,
   { graph, nowMs }: Omit<Scene, "stepOf">,
 ): Transition {
-  const { branch, visit } = done;
+  const { branch, visit, params } = done;
   if (visit < graph.maxSteps(parent.node)) {
-    return begin(run, [{ branch, node: next, parent: parent.id, visit: visit + 1 }], [done]);
+    return begin(run, [{ branch, node: next, parent: parent.id, visit: visit + 1, params }], [done]);
   }
   const { name, message } = stepsExceeded(graph.node(parent.node), graph.node(next));
   const error: RunError = { name, message, node: next, branch, index: null, attempts: null };

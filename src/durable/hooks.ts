@@ -75,10 +75,11 @@ export class Hooks {
     const changed = changedFields(node, before);
     const fields = fieldsLeft(node, changed, shared);
     const isList = isMany && this.#isGivenAsList(step, prepRes);
-    live.keep(step.id, isList ? undefined : prepRes, isList || this.#canReturn(step, prepRes), changed);
+    const canReturn = isList || this.#canReturn(step, prepRes);
+    live.keep(step.id, { prepRes: isList ? undefined : prepRes, canReturn, isMany, fields: changed });
     if (this.#walk.isFinished) return [];
     const total = this.#isFlow(step) ? 0 : size;
-    return this.#walk.prepared({ ...step, total, fields }, size, solo);
+    return this.#walk.prepared({ ...step, total, fields, params: live.changedParams(step) }, size, solo);
   }
 
   *#post(step: StepRow): Generator<unknown, Effect[], unknown> {
@@ -90,6 +91,8 @@ export class Hooks {
     const action = checkAction(yield inTime(called, step, "post"), step);
     live.close(step.id);
     if (this.#walk.isFinished) return [];
+    const params = live.changedParams(step);
+    if (params !== step.params) this.#walk.draft.put({ ...step, params });
     return this.#walk.posted(step.id, action, step.parent === null ? () => this.#output(step) : null);
   }
 
@@ -141,7 +144,7 @@ export class Hooks {
 
   #execRes(step: StepRow): unknown {
     if (this.#isBatchFlow(step)) return undefined;
-    if (this.#isFlow(step)) return step.lastAction || undefined;
+    if (this.#isFlow(step)) return step.lastAction ?? undefined;
     if (step.isSolo) return decode(this.#walk.ledger.takeResult(step.id));
     const results = Array.from(this.#store.items.results(step.id), decode);
     return this.#kindOf(step) === "node" ? results[0] : results;
@@ -157,7 +160,7 @@ export class Hooks {
     return ends.map(({ action, end }) => {
       const all = (results.get(end ?? 0) ?? []).map(decode);
       const isOne = end !== null && this.#walk.flow.graph.kind(nodes.get(end) as string) === "node";
-      return { action: action || undefined, result: end === null ? undefined : isOne ? all[0] : all };
+      return { action: action ?? undefined, result: end === null ? undefined : isOne ? all[0] : all };
     });
   }
 
@@ -192,8 +195,8 @@ function isAsync(prepRes: unknown): boolean {
   return typeof prepRes === "object" && prepRes !== null && Symbol.asyncIterator in prepRes;
 }
 
-function checkAction(returned: unknown, { node }: StepRow): string {
-  if (returned === undefined || returned === null) return "";
+function checkAction(returned: unknown, { node }: StepRow): string | null {
+  if (returned === undefined || returned === null) return null;
   const got = typeof returned === "string" ? `${returned.length} characters` : describeType(returned);
   if (typeof returned === "string" && returned.length <= LONGEST_ACTION) return returned;
   throw new TypeError(

@@ -18,6 +18,8 @@ interface Frame {
   isStored: boolean;
   /** The fields that prep set. */
   fields: Changed;
+  /** The params as the node got them. */
+  params: object;
 }
 
 interface LiveGraph {
@@ -37,6 +39,14 @@ export interface Surroundings {
 
 /** Fields of a node that have another value than before. */
 export type Changed = [key: string, value: unknown][];
+
+/** What prep has left for post. */
+export interface Prepared {
+  prepRes: unknown;
+  canReturn: boolean;
+  isMany: boolean;
+  fields: Changed;
+}
 
 /** What hooks wrote, as it is to be stored. */
 export interface Written {
@@ -91,20 +101,36 @@ export class Live {
     if (known) return known.node;
     const node = copyOf(this.#graph.node(step.node));
     const parent = this.#around.parentOf(step);
-    if (parent) node.setParams(this.#paramsFor(step, parent) as never);
-    const params = node["_params"];
-    if (step.fields !== null) Object.assign(node, decode(step.fields), this.#fieldsInGraph(step.id));
-    // Written as text with the fields, params are no part of shared any more; those that were one are so again.
-    for (const [key, value] of Object.entries(params)) if (rawOf(value) !== value) node["_params"][key] = value;
+    if (step.params !== null) node.setParams(decode(step.params) as never);
+    else if (parent) node.setParams(this.#paramsFor(step, parent) as never);
+    if (step.fields !== null) this.#restoreFields(node, step);
     const { prep } = this.#root;
     const isInGraph = Object.hasOwn(prep, step.id);
-    this.#frames.set(step.id, { node, prepRes: prep[step.id], isInGraph, isStored: step.phase !== "prep", fields: [] });
+    const isStored = step.phase !== "prep";
+    const params = { ...node["_params"] };
+    this.#frames.set(step.id, { node, prepRes: prep[step.id], isInGraph, isStored, fields: [], params });
     return node;
   }
 
-  #fieldsInGraph(step: number): object {
-    const fields = Object.entries(this.#root.fields?.[step] ?? {});
-    return Object.fromEntries(fields.map(([key, value]) => [key, this.#journal.view(step)(value)]));
+  /** What prep left on the node. As text, fields and params are no parts of shared any more; those that were some are so again. */
+  #restoreFields(node: BaseNode, { id, fields }: StepRow): void {
+    const params = node["_params"];
+    Object.assign(node, decode(fields as string));
+    for (const [key, value] of Object.entries(params)) if (rawOf(value) !== value) node["_params"][key] = value;
+    const parts = Object.entries(this.#root.fields?.[id] ?? {});
+    for (const [key, value] of parts) Object.assign(node, { [key]: this.#journal.view(id)(value) });
+  }
+
+  /** What a hook made of the params, which are the walk's from then on: as text, or nothing if they are as they were. */
+  changedParams(step: StepRow): string | null {
+    const { node, params } = this.#frames.get(step.id) as Frame;
+    const now = node["_params"];
+    const keys = Object.keys(now);
+    const isSame =
+      keys.length === Object.keys(params).length && keys.every((key) => Object.is(now[key], params[key as never]));
+    if (isSame) return step.params;
+    const what = `the params of ${step.node}`;
+    return checkLength(encode(now, what), what, ROW_LIMIT);
   }
 
   /** Sets fields on the step's node, if it is here; one that is made later gets them with all the others. */
@@ -114,10 +140,12 @@ export class Live {
   }
 
   /** Keeps what prep returned, and the fields it set, until post. `canReturn`: the step's items can give it back. */
-  keep(step: number, prepRes: unknown, canReturn: boolean, fields: Changed): void {
+  keep(step: number, { prepRes, canReturn, isMany, fields }: Prepared): void {
     const frame = this.#frames.get(step) as Frame;
     this.#journal.rest(step);
-    this.#frames.set(step, { ...frame, prepRes, isInGraph: !canReturn, fields });
+    // Branches begin at once, and want to know.
+    const isInGraph = !canReturn || (isMany && this.#isPartOfGraph(prepRes));
+    this.#frames.set(step, { ...frame, prepRes, isInGraph, fields });
   }
 
   /** What prep of the step returned; `fromItems` reads it back where it was not kept. */
@@ -196,12 +224,13 @@ export class Live {
   #paramsFor(step: StepRow, parent: StepRow): object {
     const params = this.node(parent)["_params"];
     const own = this.#around.isBatchFlow(parent) ? this.#paramsOfBranch(parent.id, indexOf(step)) : {};
+    const all: { [key: string]: unknown } = { ...params, ...own };
     // Parts of shared among them: as this step's hooks are to see them.
-    const view = this.#journal.view(step.id);
-    const entries = Object.entries({ ...params, ...own });
-    return Object.fromEntries(
-      entries.map(([key, value]) => [key, rawOf(value) === value ? value : view(rawOf(value))]),
-    );
+    for (const key of Object.keys(all)) {
+      const raw = rawOf(all[key]);
+      if (raw !== all[key]) all[key] = this.#journal.view(step.id)(raw);
+    }
+    return all;
   }
 
   #paramsOfBranch(parent: number, branch: number): object {

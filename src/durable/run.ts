@@ -85,8 +85,9 @@ export class FlowRunObject extends DurableObject {
   #wasExtended = false;
   readonly #finish = new Waiters();
   readonly #progress = new Waiters();
-  /** So many more turns are taken before others are heard. */
-  #turnsLeft = MOST_TURNS;
+  /** Effects that wait for their turn, and how many more turns are taken before others are heard. */
+  #ahead: Effect[] = [];
+  #turnsLeft = 0;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, ports: RunPorts) {
     super(ctx, env);
@@ -309,8 +310,7 @@ export class FlowRunObject extends DurableObject {
     this.#rearm();
     for (const wake of wakes) calls.wake(wake);
     for (const slot of nudged) calls.nudge(slot);
-    // In a turn of their own: a hook that kills the object takes its whole turn with it, and what led to it must be kept.
-    if (effects.length > 0) setTimeout(() => this.#perform(effects), 0);
+    this.#performSoon(effects);
     if (walk.isFinished) this.#finish.wake();
     if (walk.isFinished || this.#store.emits.takeNews()) this.#progress.wake();
     return answer;
@@ -335,29 +335,29 @@ export class FlowRunObject extends DurableObject {
     });
   }
 
-  /** Performs effects, each in a turn of a branch; then what they did is stored, unless one that has written is suspended. */
-  #perform(effects: Effect[]): void {
-    const later = effects.filter((effect) => !this.#takeTurn(effect));
-    this.#flush();
-    this.#performLater(later);
+  /** Effects are performed in a turn of their own: a hook that ends the object takes its whole turn with it. */
+  #performSoon(effects: Effect[]): void {
+    if (effects.length > 0 && this.#ahead.length === 0) setTimeout(() => this.#perform(), 0);
+    this.#ahead.push(...effects);
   }
 
-  #performLater(effects: Effect[]): void {
-    if (effects.length > 0) setTimeout(() => this.#perform(effects), 0);
+  /** Performs effects, each in a turn of a branch; then what they did is stored, unless one that has written is suspended. */
+  #perform(): void {
+    const ahead = this.#ahead;
+    this.#ahead = [];
+    this.#turnsLeft = this.#running.walk.isWary ? 1 : MOST_TURNS;
+    const untaken = ahead.findIndex((effect) => !this.#takeTurn(effect));
+    this.#flush();
+    if (untaken >= 0) this.#performSoon(ahead.slice(untaken));
   }
 
   /** `false`: the run must hear others first. */
   #takeTurn(effect: Effect): boolean {
     if (this.#turnsLeft <= 0) return false;
-    if (this.#turnsLeft === MOST_TURNS) setTimeout(() => this.#allowTurns(), 0);
-    this.#turnsLeft = this.#running.walk.isWary ? 0 : this.#turnsLeft - 1;
+    this.#turnsLeft--;
     const turn = drive(this.#turn(effect));
     if (isThenable(turn)) this.ctx.waitUntil(turn.then(() => this.#flush()));
     return true;
-  }
-
-  #allowTurns(): void {
-    this.#turnsLeft = MOST_TURNS;
   }
 
   /** One turn of a branch: a hook, the transition, the next hook, without a pause where none of them suspends. */
@@ -375,7 +375,7 @@ export class FlowRunObject extends DurableObject {
 
   /** Where branches part, each has a turn of its own. The run hears others before more of them begin. */
   #part(effects: Effect[]): void {
-    this.#performLater(effects.filter((effect) => effect.type === "branch" || !this.#takeTurn(effect)));
+    this.#performSoon(effects.filter((effect) => effect.type === "branch" || !this.#takeTurn(effect)));
   }
 
   /** Stores what hooks did, if all that have written have ended. */

@@ -33,7 +33,7 @@ create table step (
 create table branch (
   step integer not null,    -- the batch flow's
   idx integer not null,
-  action text not null,
+  action text,              -- nothing where the last post returned nothing
   end_step integer,         -- the step whose results it ended with
   primary key (step, idx)
 ) without rowid;

@@ -144,6 +144,7 @@ export class StepStore {
     const body: Body = { branch: row.branch, parent: row.parent };
     if (row.visit !== 1) body.visit = row.visit;
     if (row.lastAction !== null) body.lastAction = row.lastAction;
+    if (row.params !== null) body.params = this.#kept(`params/${row.id}`, row.params);
     if (row.end !== null) body.end = row.end;
     if (row.fields !== null) body.fields = this.#kept(`fields/${row.id}`, row.fields);
     if (row.branches > 0) Object.assign(body, { branches: row.branches, begun: row.begun, ended: row.ended });
@@ -163,24 +164,29 @@ export class StepStore {
     const counts = { total: Number(total), succeeded: Number(succeeded), failed: Number(failed) };
     const { item, needs: _, branch = "", parent = null, ...rest } = JSON.parse(String(body)) as Body;
     const common = { id: Number(id), node: String(node), phase: phase as Phase, isSolo: item !== undefined };
-    const row = { ...USUAL, branch, parent, ...rest, ...common, ...counts };
-    return row.fields === "" ? { ...row, fields: this.#longText.get(`fields/${row.id}`) } : row;
+    const row: StepRow = { ...USUAL, branch, parent, ...rest, ...common, ...counts };
+    if (row.fields === "") row.fields = this.#longText.get(`fields/${row.id}`);
+    if (row.params === "") row.params = this.#longText.get(`params/${row.id}`);
+    return row;
   }
 }
 
 /** Steps of a kind differ in nothing but what `#write` writes of each. */
 function kindOf({ row, isNew }: NewStep): string {
-  return [row.node, row.phase, row.total, row.succeeded, row.failed, isNew].join("\n");
+  return `${row.phase} ${row.total} ${row.succeeded} ${row.failed} ${isNew} ${row.node}`;
 }
 
 function textOf({ row, item }: NewStep): number {
-  const lengths = [row.fields?.length ?? 0, item?.length ?? 0].filter((length) => length <= STATEMENT_TEXT);
+  const lengths = [row.fields?.length ?? 0, row.params?.length ?? 0, item?.length ?? 0].filter(
+    (length) => length <= STATEMENT_TEXT,
+  );
   return lengths.reduce((sum, length) => sum + length, 200);
 }
 
 const USUAL = {
   lastAction: null,
   visit: 1,
+  params: null,
   end: null,
   branches: 0,
   begun: 0,

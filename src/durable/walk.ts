@@ -217,7 +217,7 @@ export class Walk {
   }
 
   /** A step's post has ended. `output` gives what the run gives back if that was all. */
-  posted(step: number, action: string, output: Draft["output"]): Effect[] {
+  posted(step: number, action: string | null, output: Draft["output"]): Effect[] {
     this.draft.posted.push(step);
     this.draft.output = output;
     return this.apply({ type: "posted", step, action });

@@ -37,6 +37,14 @@ describe("structuredClone", () => {
     expect(value.list[1]).toBe(items);
   });
 
+  it("takes an error with a proxy as its cause", () => {
+    const stored = new Stored(begin());
+    const error = new TypeError("no", { cause: [stored.shared().best] });
+    const copy = structuredClone(error);
+    expect(copy).toBeInstanceOf(TypeError);
+    expect([copy.message, copy.stack, copy.cause]).toEqual(["no", error.stack, [begin().best]]);
+  });
+
   it("takes what holds a proxy behind a proxy", () => {
     const stored = new Stored(begin());
     const shared = stored.shared();

@@ -119,6 +119,43 @@ describe("what a writer holds without a proxy", () => {
     expect(stored.journal.write()).toBeNull();
   });
 
+  it("changes only while it is at work, which it is from a view to a rest", () => {
+    const stored = new Stored<{ at: Date; list?: number[] }>({ at: new Date(0) });
+    const list = [1];
+    stored.shared(1).list = list;
+    const { at } = stored.shared(1);
+    stored.journal.rest(1);
+    stored.write();
+    stored.shared(2).list?.push(2);
+    stored.shared(2).at.setTime(1);
+    stored.journal.close(2);
+    stored.write();
+    stored.shared(3).at.setTime(2);
+    stored.write();
+    expect(stored.journal.hasWritten(1)).toBe(false);
+    stored.shared(1);
+    list.push(3);
+    at.setTime(3);
+    expect(stored.journal.hasWritten(1)).toBe(true);
+    stored.write();
+    expect(stored.read()).toEqual({ at: new Date(3), list: [1, 2, 3] });
+  });
+
+  it("is what others make of it meanwhile, once it goes on", () => {
+    const stored = new Stored<{ list?: object[] }>({});
+    const list: object[] = [];
+    stored.shared(1).list = list;
+    stored.journal.rest(1);
+    stored.write();
+    stored.shared(2).list?.push({ n: 1 });
+    stored.journal.close(2);
+    stored.write();
+    stored.shared(1);
+    Object.assign(list[0] as object, { n: 2 });
+    stored.write();
+    expect(stored.read()).toEqual({ list: [{ n: 2 }] });
+  });
+
   it("is looked for only where the writer is asked after", () => {
     const stored = new Stored({ at: new Date(0), list: [1] });
     stored.shared(1).at.setTime(1);
@@ -150,6 +187,8 @@ describe("what a writer holds without a proxy", () => {
     stored.shared(2).other = stored.shared(2).items[2];
     (stored.shared(2).made as typeof made).list.push(stored.shared(2).items[2] as Item);
     stored.write();
+    expect([made.list[0], made.failure.cause, ...made.late.keys()]).toEqual([shared.best, shared.best, shared.best]);
+    expect(made.list[0]).toBe(shared.best);
     for (const { tags } of made.list) tags.push("done");
     expect(stored.journal.hasWritten(1)).toBe(true);
     stored.write();
@@ -159,6 +198,50 @@ describe("what a writer holds without a proxy", () => {
     expect(made.list.every((item, index) => item === raw.items[index])).toBe(true);
     expect(made.failure.cause).toBe(raw.best);
     expect(made.late.has(raw.best)).toBe(true);
+  });
+
+  it("is given proxies by those who write to it, before anything is stored", () => {
+    const stored = new Stored(begin());
+    const made: { item?: Item; list: Item[]; map: Map<string, Item> } = { list: [], map: new Map() };
+    stored.shared().made = made;
+    const seen = stored.shared().made as typeof made;
+    const { items } = stored.shared();
+    seen.item = items[0] as Item;
+    seen.list.push(items[1] as Item);
+    seen.map.set("k", items[2] as Item);
+    for (const item of [made.item as Item, ...made.list, ...made.map.values()]) item.n = 9;
+    stored.write();
+    expect(stored.read().items.map(({ n }) => n)).toEqual([9, 9, 9]);
+  });
+
+  it("may be a collection whose keys others write to, and that is stored when it is held no more", () => {
+    const stored = new Stored(begin());
+    const { best, items } = stored.shared();
+    const [map, set] = [new Map([[best, 1]]), new Set([best, items[1]])];
+    Object.assign(stored.shared(), { chosen: map, members: set });
+    stored.write();
+    const other = stored.shared(2) as Shared & { chosen: typeof map; members: typeof set };
+    other.chosen.set(other.best, 2);
+    other.members.delete(other.best);
+    other.members.add(other.best);
+    stored.journal.close(1);
+    stored.write();
+    const back = stored.read() as typeof other;
+    expect([...back.chosen]).toEqual([[back.best, 2]]);
+    expect([...back.members].map((member) => member === back.best)).toEqual([false, true]);
+  });
+
+  it("is an array that is moved about with and without a proxy", () => {
+    const stored = new Stored<{ list?: number[] }>({});
+    const list = [1, 2, 3];
+    stored.shared().list = list;
+    stored.write();
+    list.unshift(0);
+    stored.shared().list?.shift();
+    list.push(4);
+    Object.assign(stored.shared().list as number[], { length: 3 });
+    stored.write();
+    expect(stored.read()).toEqual({ list: [1, 2, 3] });
   });
 
   it("is what prep keeps in a field and post writes to", () => {

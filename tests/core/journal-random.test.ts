@@ -21,30 +21,35 @@ class Pair {
   #snapshot = this.#journal.snapshot();
   #entries: string[] = [];
   #writer = 0;
-  /** How many writers have closed that wrote what is not stored yet. */
-  #closed = 0;
-  readonly #worlds = [this.#world(), new World(() => this.#plain, structuredClone)];
+  #last = 1;
+  readonly #worlds = [this.#world(), new World(() => this.#plain)];
 
   #world(): World {
     return new World((writer) => {
       const { shared } = this.#journal.root as { shared: object };
       return this.#journal.view(writer + this.#writer)(shared);
-    }, structuredClone);
+    });
   }
 
   do(step: Action | Command): void {
-    if (typeof step !== "string") for (const world of this.#worlds) world.do(step);
-    else this[step]();
+    if (typeof step === "string") this[step]();
+    else this.#run(step);
+  }
+
+  #run(command: Command): void {
+    // A run asks after a hook when that suspends or ends, and only then can another go on.
+    if (command.writer !== this.#last) this.#journal.check(this.#last + this.#writer);
+    this.#last = command.writer;
+    for (const world of this.#worlds) world.do(command);
   }
 
   write(): void {
-    const writers = [1, 2, 3].filter((writer) => this.#journal.hasWritten(writer + this.#writer));
+    const writers = Array.from({ length: this.#writer + 3 }, (_, index) => this.#journal.hasWritten(index + 1));
     const entry = this.#journal.write();
     if (entry !== null) {
-      expect(writers.length + this.#closed).toBeGreaterThan(0);
+      expect(writers).toContain(true);
       this.#entries.push(entry);
     }
-    this.#closed = 0;
     this.#compare();
   }
 
@@ -57,7 +62,6 @@ class Pair {
   close(): void {
     for (const writer of [1, 2, 3]) {
       this.#journal.close(writer + this.#writer);
-      if (this.#journal.hasWritten(writer + this.#writer)) this.#closed++;
       for (const world of this.#worlds) world.forget(writer);
     }
     this.#writer += 3;
@@ -79,7 +83,7 @@ class Pair {
 }
 
 describe("what is read back", () => {
-  test.prop([fc.array(steps, { maxLength: 60 })], { numRuns: 500 })(
+  test.prop([fc.array(steps, { maxLength: 60, size: "max" })], { numRuns: 200 })(
     "is the graph as it was, whatever hooks did to it",
     (program) => {
       teachStructuredClone();

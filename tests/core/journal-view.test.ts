@@ -123,6 +123,9 @@ describe("a view", () => {
       const names = (members: Set<unknown>) => [...members].map((member) => (member === best ? "item" : member));
       expect(found instanceof Set ? names(found) : found).toEqual(expected);
     }
+    // The other way round too, though a set that a writer holds has proxies in it.
+    const held = stored.shared().other as Set<unknown>;
+    expect(compare(held, set)).toEqual(compare(new Set([best, 2]), new Set([1, best])));
     expect(stored.write()).toBe("");
   });
 
@@ -167,9 +170,10 @@ describe("a view", () => {
     const shared = stored.shared();
     stored.journal.close(1);
     shared.best.n = 8;
-    shared.a = { late: 1 };
+    shared.a = { late: shared.best };
     stored.write();
-    expect(stored.read()).toMatchObject({ best: { n: 8 }, a: { late: 1 } });
+    expect(stored.read()).toMatchObject({ best: { n: 8 }, a: { late: { n: 8 } } });
+    expect((stored.raw.a as { late: Item }).late).toBe(stored.raw.best);
     expect(stored.shared().best).not.toBe(shared.best);
   });
 });

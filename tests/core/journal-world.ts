@@ -1,213 +1,242 @@
 import fc from "fast-check";
 
-/** One thing that a hook does to a graph. The numbers choose on what, and with which value. */
+/** One thing that a hook does to a graph. The numbers choose on what, how, and with which value. */
 export interface Command {
   writer: number;
-  verb: Verb;
+  target: Place;
+  action: number;
+  where: number;
+  value: Choice;
+}
+
+/** A walk from part to part, from `shared` or from something that the writer made. */
+interface Place {
   register: number;
-  other: number;
+  path: number[];
+}
+
+interface Choice {
+  kind: "scalar" | "found" | "made" | "wrapped" | "cloned";
+  place: Place;
   where: number;
   scalar: unknown;
 }
 
-/** Where a writer's hooks keep what they read and made. */
-interface Register {
-  value: object;
-  /** Whether the value may be the object itself, which nobody can look for in a Map or a Set by a proxy of it. */
+/** An object that was found. One `isRaw` may be the object itself, in which nobody can look for another by a proxy of that. */
+interface Found {
+  object: object;
   isRaw: boolean;
 }
 
-const REGISTERS = 2;
+/** What each writer still has of what it made. */
+const REGISTERS = 3;
 
 /** `shared` as the writers of a program see it, and what each of them has at hand. */
 export class World {
   readonly #see: (writer: number) => object;
-  readonly #clone: (value: unknown) => unknown;
-  readonly #registers = new Map<number, Register[]>();
+  readonly #made = new Map<number, object[]>();
 
-  constructor(see: (writer: number) => object, clone: (value: unknown) => unknown) {
+  constructor(see: (writer: number) => object) {
     this.#see = see;
-    this.#clone = clone;
   }
 
   /** A writer's hooks are over: what they had at hand is gone. */
   forget(writer: number): void {
-    this.#registers.delete(writer);
+    this.#made.delete(writer);
   }
 
-  do(command: Command): void {
-    const register = this.#register(command.writer, command.register);
-    const given = this.#given(command);
-    if (command.verb in READING) this.#keep(command, READING[command.verb as Reading](register, command, this.#clone));
-    else if (command.verb === "look") this.#keep(command, { value: this.#see(command.writer), isRaw: false });
-    else WRITING[command.verb as Writing](register, given, command);
+  do({ writer, target, action, where, value }: Command): void {
+    const found = this.#find(writer, target);
+    const actions = actionsOn(found.object);
+    actions[action % actions.length]?.(found as never, this.#choose(writer, value), where);
   }
 
-  #register(writer: number, index: number): Register {
-    return this.#registers.get(writer)?.[index % REGISTERS] ?? { value: this.#see(writer), isRaw: false };
+  #find(writer: number, { register, path }: Place): Found {
+    const made = this.#made.get(writer)?.[register];
+    let object = made ?? this.#see(writer);
+    for (const step of path) {
+      const parts = partsOf(object);
+      object = parts[step % parts.length] ?? object;
+    }
+    return { object, isRaw: made !== undefined };
   }
 
-  #keep({ writer, register }: Command, kept: Register): void {
-    const registers = this.#registers.get(writer) ?? [];
-    registers[register % REGISTERS] = kept;
-    this.#registers.set(writer, registers);
+  #choose(writer: number, { kind, place, where, scalar }: Choice): unknown {
+    if (kind === "scalar") return scalar;
+    if (kind === "made") return this.#keep(writer, where, make(where, scalar));
+    const { object } = this.#find(writer, place);
+    if (kind === "found") return object;
+    return this.#keep(writer, where, kind === "cloned" ? structuredClone(object) : wrap(object, where));
   }
 
-  /** What is written: one time in three something scalar, else an object that the writer has at hand. */
-  #given({ writer, other, scalar }: Command): unknown {
-    return other % 3 === 0 ? scalar : this.#register(writer, Math.floor(other / 3)).value;
+  #keep(writer: number, where: number, made: object): object {
+    const all = this.#made.get(writer) ?? [];
+    all[where % REGISTERS] = made;
+    this.#made.set(writer, all);
+    return made;
   }
 }
 
-type Reading = "enter" | "make" | "wrap" | "clone";
-type Writing = "set" | "delete" | "reinsert" | "define" | "reorder" | "resize" | "insert" | "drop" | "clear" | "mutate";
-export type Verb = "look" | Reading | Writing;
+function partsOf(object: object): object[] {
+  return partsOfAny(object).filter((part): part is object => typeof part === "object" && part !== null);
+}
 
-const READING: Record<Reading, (from: Register, command: Command, clone: (value: unknown) => unknown) => Register> = {
-  enter({ value, isRaw }, { where }) {
-    const parts = partsOf(value);
-    return parts.length === 0 ? { value, isRaw } : { value: parts[where % parts.length] as object, isRaw };
-  },
-  make: (_, { where, scalar }) => ({ value: make(where, scalar), isRaw: true }),
-  wrap: ({ value }, { where }) => ({ value: wrap(value, where), isRaw: true }),
-  clone: ({ value }, _, clone) => ({ value: clone(value) as object, isRaw: true }),
-};
-
-function partsOf(value: object): object[] {
-  let parts: unknown[] = [];
-  if (value instanceof Map) parts = [...value].flat();
-  else if (value instanceof Set || Array.isArray(value)) parts = [...value];
-  else if (value instanceof Error) parts = [value.cause, ...Object.values(value)];
-  else if (!(value instanceof Date || ArrayBuffer.isView(value))) parts = Object.values(value);
-  return parts.filter((part): part is object => typeof part === "object" && part !== null);
+function partsOfAny(object: object): unknown[] {
+  if (object instanceof Map) return [...object].flat();
+  if (object instanceof Set || Array.isArray(object)) return [...object];
+  if (object instanceof Error) return [object.cause, ...Object.values(object)];
+  return object instanceof Date || ArrayBuffer.isView(object) ? [] : Object.values(object);
 }
 
 function make(where: number, scalar: unknown): object {
   const makers = [
     () => ({}),
-    () => ({ a: scalar, b: [{}], __proto__: null }),
+    () => Object.assign(Object.create(null), { a: scalar, b: [{}] }),
     () => [1, 2, 3, { x: scalar }],
     () => Object.assign(new Array(3), { 2: scalar }),
     () => new Map<unknown, unknown>([["a", []]]),
     () => new Set<unknown>([1, scalar]),
     () => new Date(where),
-    () => new Error(`no ${where}`, { cause: { why: [] } }),
+    () => Object.assign(new Error(`no ${where}`, { cause: { why: [] } }), { about: {} }),
     () => new Uint8Array([where]),
     () => Object.freeze({ list: [{ deep: scalar }] }),
   ];
   return (makers[where % makers.length] as () => object)();
 }
 
-function wrap(value: object, where: number): object {
-  const makers = [
-    () => ({ best: value }),
-    () => [value, { again: value }],
-    () => new Map([["k", value]]),
-    () => new Set([value]),
-    () => Object.freeze({ best: value }),
-    () => Object.assign(new Error("no"), { about: value }),
+function wrap(object: object, where: number): object {
+  const wrappers = [
+    () => ({ best: object }),
+    () => [object, { again: object }],
+    () => new Map([["k", object]]),
+    () => new Map([[object, "k"]]),
+    () => new Set([object]),
+    () => Object.freeze({ best: object }),
+    () => Object.assign(new Error("no"), { about: object }),
+    () => (object instanceof Uint8Array ? new DataView(object.buffer) : [object]),
   ];
-  return (makers[where % makers.length] as () => object)();
+  return (wrappers[where % wrappers.length] as () => object)();
+}
+
+type Action<T> = (found: { object: T; isRaw: boolean }, value: unknown, where: number) => unknown;
+
+function actionsOn(object: object): Action<never>[] {
+  if (Array.isArray(object)) return ON_ARRAY;
+  if (object instanceof Map) return ON_MAP;
+  if (object instanceof Set) return ON_SET;
+  if (object instanceof Error) return ON_ERROR;
+  if (object instanceof Date) return [({ object }: { object: Date }, _, where) => object.setTime(where)];
+  if (object instanceof Uint8Array) return [({ object }: { object: Uint8Array }, _, where) => object.fill(where)];
+  return Object.isExtensible(object) && isPlain(object) ? ON_OBJECT : [() => {}];
+}
+
+function isPlain(object: object): boolean {
+  return Object.prototype.toString.call(object) === "[object Object]";
 }
 
 const KEYS = ["a", "b", "c", "2", "1", "__proto__", "length"];
 
-const WRITING: Record<Writing, (to: Register, given: unknown, command: Command) => void> = {
-  set: (to, given, { where }) => put(to, where, given),
-  delete: ({ value }, _, { where }) => take(value, where),
-  reinsert(to, given, { where }) {
-    take(to.value, where);
-    put(to, where, given);
-  },
-  define({ value }, given, { where }) {
-    if (!isPlain(value) || !Object.isExtensible(value)) return;
-    const shape = { writable: true, enumerable: where % 5 > 0, configurable: true };
-    Object.defineProperty(value, keyOf(where), { value: given, ...shape });
-  },
-  reorder({ value }, _, { where }) {
-    if (!Array.isArray(value)) return;
-    if (where % 3 === 0) value.sort((a, b) => compare(String(typeof a), String(typeof b)));
-    else if (where % 3 === 1) value.reverse();
-    else value.copyWithin(0, 1);
-  },
-  resize({ value }, _, { where }) {
-    if (Array.isArray(value)) value.length = where % 6;
-  },
-  insert({ value }, given, { where }) {
-    if (!Array.isArray(value)) return;
-    if (where % 4 === 0) value.unshift(given);
-    else if (where % 4 === 1) value.splice(where % 3, where % 2, given, where);
-    else value.push(given, where);
-  },
-  drop({ value }, _, { where }) {
-    if (!Array.isArray(value)) return;
-    if (where % 3 === 0) value.shift();
-    else if (where % 3 === 1) value.pop();
-    else value.splice(where % 4, 2);
-  },
-  clear({ value }) {
-    if (value instanceof Map || value instanceof Set) value.clear();
-  },
-  mutate({ value }, given, { where }) {
-    if (value instanceof Date) value.setTime(where);
-    else if (value instanceof Uint8Array) value[0] = where;
-    else if (value instanceof Error) Object.assign(value, { [`field${where % 2}`]: given });
-  },
-};
-
-function put({ value, isRaw }: Register, where: number, given: unknown): void {
-  const part = isRaw && typeof given === "object" ? where : given;
-  if (value instanceof Map) value.set(where % 2 === 0 ? keyOf(where) : part, given);
-  else if (value instanceof Set) value.add(part);
-  else if (Array.isArray(value)) value[where % 8] = given;
-  else if (isPlain(value) && Object.isExtensible(value) && keyOf(where) !== "__proto__")
-    Reflect.set(value, keyOf(where), given);
-}
-
-function take(value: object, where: number): void {
-  const keys = value instanceof Map || value instanceof Set ? [...value.keys()] : Object.keys(value);
-  const key = keys[where % keys.length];
-  if (value instanceof Map || value instanceof Set) value.delete(key);
-  else if (Array.isArray(value) || isPlain(value)) Reflect.deleteProperty(value, key as string);
-}
-
-function keyOf(where: number): string {
+function keyAt(where: number): string {
   return KEYS[where % KEYS.length] as string;
 }
 
-function isPlain(value: object): value is Record<string, unknown> {
-  return Object.prototype.toString.call(value) === "[object Object]";
+function define(object: object, where: number, value: unknown, enumerable: boolean): void {
+  Object.defineProperty(object, keyAt(where), { value, enumerable, writable: true, configurable: true });
 }
+
+function set(object: object, where: number, value: unknown): void {
+  if (keyAt(where) === "__proto__") define(object, where, value, true);
+  else Reflect.set(object, keyAt(where), value);
+}
+
+function remove(object: object, where: number): string | undefined {
+  const keys = Object.keys(object);
+  const key = keys[where % keys.length];
+  if (key !== undefined) Reflect.deleteProperty(object, key);
+  return key;
+}
+
+const ON_OBJECT: Action<Record<string, unknown>>[] = [
+  ({ object }, value, where) => set(object, where, value),
+  ({ object }, value, where) => set(object, where, value),
+  ({ object }, value, where) => Object.assign(object, { a: value, z: where }),
+  ({ object }, _, where) => remove(object, where),
+  ({ object }, value, where) => {
+    const key = remove(object, where);
+    if (key !== undefined && key !== "__proto__") object[key] = value;
+  },
+  ({ object }, value, where) => define(object, where, value, where % 3 > 0),
+];
+
+const ON_ARRAY: Action<unknown[]>[] = [
+  ({ object }, value, where) => Reflect.set(object, where % (object.length + 2), value),
+  ({ object }, value, where) => object.push(value, where),
+  ({ object }) => object.pop(),
+  ({ object }) => object.shift(),
+  ({ object }, value) => object.unshift(value),
+  ({ object }, value, where) => object.splice(where % 4, where % 3, value, where),
+  ({ object }, _, where) => object.splice(-(where % 4), where % 5),
+  ({ object }) => object.sort((a, b) => compare(typeof a, typeof b)),
+  ({ object }) => object.reverse(),
+  ({ object }) => object.copyWithin(0, 1),
+  ({ object }, value) => object.fill(value, 1, 3),
+  ({ object }, _, where) => Object.assign(object, { length: where % (object.length + 3) }),
+  ({ object }, _, where) => remove(object, where),
+];
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
 }
 
-const VERBS = ["look", ...Object.keys(READING), ...Object.keys(WRITING)] as Verb[];
+/** What a Map or a Set can be asked for. */
+function keyFor(isRaw: boolean, value: unknown, where: number): unknown {
+  return where % 2 === 0 || (isRaw && typeof value === "object") ? keyAt(where) : value;
+}
 
-/** What there has to be much of, so that a program gets anywhere. */
-const FREQUENT: Verb[] = [
-  "set",
-  "set",
-  "set",
-  "set",
-  "enter",
-  "enter",
-  "enter",
-  "enter",
-  "enter",
-  "wrap",
-  "make",
-  "mutate",
+function take(object: Map<unknown, unknown> | Set<unknown>, where: number): unknown {
+  const keys = [...object.keys()];
+  const key = keys[where % keys.length];
+  object.delete(key);
+  return key;
+}
+
+const ON_MAP: Action<Map<unknown, unknown>>[] = [
+  ({ object, isRaw }, value, where) => object.set(keyFor(isRaw, value, where), value),
+  ({ object, isRaw }, value, where) => object.set(keyFor(isRaw, value, where), where),
+  ({ object }, _, where) => take(object, where),
+  ({ object }, value, where) => object.set(take(object, where), value),
+  ({ object }, _, where) => where % 4 === 0 && object.clear(),
 ];
+
+const ON_SET: Action<Set<unknown>>[] = [
+  ({ object, isRaw }, value, where) => object.add(keyFor(isRaw, value, where)),
+  ({ object }, _, where) => take(object, where),
+  ({ object }, _, where) => object.add(take(object, where)),
+  ({ object }, _, where) => where % 4 === 0 && object.clear(),
+];
+
+const ON_ERROR: Action<Error>[] = [
+  ({ object }, value, where) => Object.assign(object, { [`field${where % 2}`]: value }),
+  ({ object }, value) => Object.assign(object, { cause: value }),
+  ({ object }, _, where) => remove(object, where),
+];
+
+const places: fc.Arbitrary<Place> = fc.record({
+  register: fc.nat(2 * REGISTERS),
+  path: fc.array(fc.nat(7), { maxLength: 4, size: "max" }),
+});
 
 export const commands: fc.Arbitrary<Command> = fc.record({
   writer: fc.integer({ min: 1, max: 3 }),
-  verb: fc.constantFrom(...VERBS, ...FREQUENT),
-  register: fc.nat(REGISTERS - 1),
-  other: fc.nat(3 * REGISTERS - 1),
+  target: places,
+  action: fc.nat(30),
   where: fc.nat(60),
-  scalar: fc.constantFrom<unknown>(0, -0, "text", null, undefined, Number.NaN, 10n, true),
+  value: fc.record({
+    kind: fc.constantFrom<Choice["kind"]>("scalar", "scalar", "found", "found", "made", "wrapped", "cloned"),
+    place: places,
+    where: fc.nat(60),
+    scalar: fc.constantFrom<unknown>(0, -0, "text", null, undefined, Number.NaN, 10n, true),
+  }),
 });
 
 export interface Item {

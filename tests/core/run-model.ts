@@ -145,7 +145,7 @@ export class Modeled {
   }
 
   /** A post that ends a branch says so, once, with what the branch ended with. */
-  #checkEnd(step: Step, action: string, { ends }: Transition): void {
+  #checkEnd(step: Step, action: string | null, { ends }: Transition): void {
     const branches = this.branches.get(step.parent ?? 0);
     const isLast = branches !== undefined && this.machine.graph.next(step.node, action || "default") === undefined;
     const index = Number(step.branch.split("/").at(-1));

@@ -62,6 +62,18 @@ describe("what is under way at once", () => {
     expect(mostAtOnce(/^begin /, /^end /)).toBe(2);
   });
 
+  it("is one item of each branch's list where a batch goes in order", async () => {
+    const { id } = await start("branching, each in turn", input(3));
+    await stage.until(() => begunCalls() === 3);
+    expect(stage.said.toSorted()).toEqual(["begin 0a", "begin 1a", "begin 2a"]);
+    stage.open("go 1a", "go 1b");
+    await stage.heard("begin 1c");
+    expect(await getRun(id)).toMatchObject({ items: { running: 3, succeeded: 2, pending: 4 } });
+    stage.open(...[0, 1, 2].flatMap((n) => ["a", "b", "c"].map((item) => `go ${n}${item}`)));
+    expect(await finished(id)).toMatchObject({ status: "completed", executions: 9 });
+    for (const n of [0, 1, 2]) expect(mostAtOnce(RegExp(`begin ${n}`), RegExp(`end ${n}`))).toBe(1);
+  });
+
   it("is one branch where they go in order", async () => {
     stage.open("go");
     await ran("branching, in order", input(4));
@@ -79,6 +91,14 @@ describe("the run's own object", () => {
     const { id, executions } = await ran("branching, long and short", input(2));
     expect(executions).toBe(5);
     expect(await inlineCalls(id)).toEqual([{ calls: null }]);
+  });
+
+  it("leaves them to the queue where their node says so", async () => {
+    stage.open("go");
+    const { id } = await ran("branching, by queue", input(4));
+    expect(await rows(id, "select home, sum(claimed) as calls from slot group by home")).toEqual([
+      { home: "queue", calls: 4 },
+    ]);
   });
 
   it("executes those of branches that go in order", async () => {

@@ -102,6 +102,22 @@ describe("a post that has written and waits", () => {
     expect(await getRun(id)).toEqual(run);
   });
 
+  it("does not hide that an item fails: the run fails at once, and what was not stored is not stored", async () => {
+    stage.say("fail 1");
+    const id = await heldBack();
+    const run = await finished(id);
+    expect(run).toMatchObject({
+      status: "failed",
+      error: { message: "exec 1 failed", node: "First", branch: "1", index: 0, attempts: 1 },
+    });
+    expect(await storedShared(id)).toEqual({ ...NOTHING, at: ["post 0"] });
+    stage.open("post 0");
+    await stage.heard("post 0 over");
+    await crash(runOf(id));
+    expect(await getRun(id)).toMatchObject({ status: "failed", error: run.error, finishedAt: run.finishedAt });
+    expect((await storedShared(id)).log).toEqual([]);
+  });
+
   it("does not keep the run from being canceled, with whatever other hooks are under way", async () => {
     const id = await heldBack({ at: ["post 0", "post 1"] });
     await stage.heard("post 1");
@@ -132,10 +148,6 @@ describe("more branches than one turn begins", () => {
     const count = 700;
     const { id } = await start("branching, waiting", { ...NOTHING, count });
     await stage.heard("waiting 499");
-    await crash(runOf(id));
-    await getRun(id);
-    // Its prep waits for all the others, so it runs anew whenever the object is lost.
-    await stage.heard("waiting 0", 2);
     await crash(runOf(id));
     expect(await finished(id)).toMatchObject({ status: "completed", items: { total: count, succeeded: count } });
     const { done } = (await storedOutput(id)) as Branching;

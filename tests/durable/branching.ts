@@ -1,4 +1,12 @@
-import { BatchFlow, type BranchEnd, Flow, Node, ParallelBatchFlow, ParallelBatchNode } from "../../src/index.ts";
+import {
+  BatchFlow,
+  BatchNode,
+  type BranchEnd,
+  Flow,
+  Node,
+  ParallelBatchFlow,
+  ParallelBatchNode,
+} from "../../src/index.ts";
 import { halt } from "./halting.ts";
 import { stage } from "./stage.ts";
 
@@ -28,6 +36,7 @@ class First extends Node<Branching, Params, number, number> {
   async exec(n: number) {
     stage().say(`exec ${n}`);
     await stage().pass(`exec ${n}`);
+    if (stage().count(`fail ${n}`) > 0) throw new Error(`exec ${n} failed`);
     return 10 * n;
   }
   async post(shared: Branching, n: number) {
@@ -113,6 +122,18 @@ class SaidMany extends ParallelBatchNode<Branching, Params, string, string> {
   }
 }
 
+class SaidInTurn extends BatchNode<Branching, Params, string, string> {
+  prep() {
+    return ["a", "b", "c"].map((item) => `${this._params.n}${item}`);
+  }
+  async exec(of: string) {
+    stage().say(`begin ${of}`);
+    await stage().pass(`go ${of}`);
+    stage().say(`end ${of}`);
+    return of;
+  }
+}
+
 async function saidCall(of: string): Promise<string> {
   stage().say(`begin ${of}`);
   await stage().pass("go");
@@ -153,6 +174,8 @@ export const branchingFlows = {
   "branching, three at a time": () => new AtOnce(new Said(), { concurrency: 3 }),
   "branching, two calls at a time": () => new AtOnce(new Said({ concurrency: 2 })),
   "branching, many, four calls at a time": () => new AtOnce(new SaidMany({ concurrency: 4 })),
+  "branching, by queue": () => new AtOnce(new Said({ executor: "queue" })),
+  "branching, each in turn": () => new AtOnce(new SaidInTurn()),
   "branching, long and short": () => new AtOnce(longAndShort()),
   "branching, in order": () => new InOrder(new Said()),
   "branching, in pairs": () => new Flow(new AtOnce(new Pair(new Said()))),

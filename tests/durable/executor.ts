@@ -99,6 +99,7 @@ export class HandExecutor {
       isClaiming: more.isClaiming ?? true,
       received: more.received ?? this.received,
       begun: [],
+      emits: [],
       isIdle: false,
     };
     return portOf(this.#run).report(report);

@@ -18,6 +18,7 @@ const places = fc.record({
 const moves = fc.record({
   phase: fc.constantFrom("prep", "exec", "post"),
   lastAction: fc.option(fc.constantFrom("", "left", "\u0000\"'é")),
+  params: fc.option(fc.string()),
   end: fc.option(fc.nat(9)),
   fields: fc.option(fc.constantFrom('j{"a":1}', 'd["\\u0001"]')),
 });
@@ -149,12 +150,31 @@ describe("a plain node's item", () => {
 
   it.each(['"', "\\", "€", "\u0001"])("and fields as long as they may be, of %j, do too", async (unit) => {
     const written = (most: number) => encode(unit.repeat(most / JSON.stringify(unit).slice(1, -1).length), "value");
-    const [fields, item] = [written(ROW_LIMIT - 20), written(99_980)];
+    const [fields, item] = [written(ROW_LIMIT - 20), written(ROW_LIMIT / 6 - 20)];
     const back = await withStore((store) => {
       store.steps.save([1, 2].map((id) => created(stepRow(id, { fields }), item)));
       return store.steps.open().map((row) => row.fields === fields && store.items.solo(row.id) === item);
     });
     expect(back).toEqual([true, true]);
+  });
+});
+
+describe("fields", () => {
+  it("that grow very long, and short again, are the latest", async () => {
+    const all = [
+      'j{"a":1}',
+      `j${JSON.stringify("x".repeat(ROW_LIMIT - 10))}`,
+      "j{}",
+      `j${JSON.stringify("y".repeat(200_000))}`,
+    ];
+    const back = await withStore((store) => {
+      store.steps.save([created(stepRow(1))]);
+      return all.map((fields) => {
+        store.steps.save([changed(stepRow(1, { fields }))]);
+        return store.steps.open()[0]?.fields === fields && store.steps.step(1)?.fields === fields;
+      });
+    });
+    expect(back).toEqual(all.map(() => true));
   });
 });
 
@@ -219,7 +239,7 @@ describe("how branches ended", () => {
       store.steps.saveEnds(ends);
       return store.steps.ends(1);
     });
-    expect(found.map(({ index, action, end }) => [index, action.length, end])).toEqual(
+    expect(found.map(({ index, action, end }) => [index, action?.length, end])).toEqual(
       ends.map(({ index }) => [index, 1000, index]),
     );
   });
@@ -232,12 +252,13 @@ function sorted(row: StepRow): [string, unknown][] {
 /** What becomes of a step: it keeps its place, and what it has had once it never loses. */
 function laterOf(before: StepRow, after: StepRow): StepRow {
   const { node, branch, parent, visit, branches, begun, ended } = before;
-  const { lastAction, end, fields } = before;
+  const { lastAction, params, end, fields } = before;
   return {
     ...after,
     ...{ node, branch, parent, visit, branches },
     ...(branches > 0 ? {} : { begun, ended }),
     lastAction: after.lastAction ?? lastAction,
+    params: after.params ?? params,
     end: after.end ?? end,
     fields: after.fields ?? fields,
   };

@@ -143,8 +143,8 @@ describe("items and results", () => {
     const released = await withStore((store) => {
       const dues = [
         [1, 300],
-        [1, 100],
-        [7, 200],
+        [7, 100],
+        [1, 200],
         [4, 150],
       ] as const;
       store.items.save(dues.map(([step, dueMs], index) => row(index, null, { step, status: "deferred", dueMs })));
@@ -154,9 +154,9 @@ describe("items and results", () => {
       [[], 100],
       [
         [
-          { step: 1, index: 1 },
+          { step: 7, index: 1 },
           { step: 4, index: 3 },
-          { step: 7, index: 2 },
+          { step: 1, index: 2 },
         ],
         300,
       ],

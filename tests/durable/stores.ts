@@ -72,6 +72,7 @@ export const stepRow = (id: number, more: Partial<StepRow> = {}): StepRow => ({
   phase: "prep",
   lastAction: null,
   visit: 1,
+  params: null,
   end: null,
   ...{ branches: 0, begun: 0, ended: 0 },
   ...{ total: 0, succeeded: 0, failed: 0 },

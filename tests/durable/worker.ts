@@ -1,6 +1,7 @@
 import { serve } from "../../src/cloudflare.ts";
 import type { Order } from "../../src/durable/protocol.ts";
 import { branchingFlows } from "./branching.ts";
+import { emittingFlows } from "./emitting.ts";
 import { changingFlows, workFlows } from "./flows.ts";
 import { haltingFlows } from "./halting.ts";
 import { killingFlows, noteObject } from "./killing.ts";
@@ -22,6 +23,7 @@ const app = serve({
     ...changingFlows,
     ...olderFlows,
     ...branchingFlows,
+    ...emittingFlows,
     ...killingFlows,
     ...mistakes,
     ...permitFlows,

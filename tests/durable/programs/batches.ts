@@ -63,7 +63,12 @@ export const lists: Programs = {
 export const batchwork: Programs = {
   "a parallel batch of more items than one page of storage holds": {
     flow: ({ parallel, flow }) =>
-      flow(parallel({ prep: () => Array.from({ length: 1100 }, (_, index) => index), exec: doubled, post: keep })),
+      flow(
+        parallel(
+          { prep: () => Array.from({ length: 1100 }, (_, index) => index), exec: doubled, post: keep },
+          { concurrency: 256, perExecutor: 64 },
+        ),
+      ),
   },
   "a batch over the letters of a word": {
     flow: ({ batch, flow }) =>

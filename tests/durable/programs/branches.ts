@@ -82,7 +82,7 @@ export const branchLists: Programs = {
       ];
       return branches(flow(read), { prep: list, post: tell });
     },
-    { input: { seen: {} } },
+    { input: { seen: {} }, copies: true },
   ),
   ...lists("params that are empty but for one", () => [{}, { n: 1 }]),
 };

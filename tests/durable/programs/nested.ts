@@ -1,6 +1,6 @@
 import type { BaseNode, BranchEnd } from "../../../src/index.ts";
 import type { Hooks, Spelling } from "../../core/spelling.ts";
-import { inBothOrders, type Programs, pause, step } from "./program.ts";
+import { inBothOrders, type Program, type Programs, pause, step } from "./program.ts";
 
 interface Grid {
   log: string[];
@@ -23,7 +23,7 @@ type Make = (start: BaseNode, hooks?: Hooks) => BaseNode;
 function inEachOther(
   sentence: string,
   flow: (outer: Make, inner: Make, spell: Spelling) => BaseNode,
-  input: object,
+  more: Omit<Program, "flow">,
 ): Programs {
   const program = ([outer, inner]: [Kind, Kind]) => ({
     flow: (spell: Spelling) =>
@@ -32,7 +32,7 @@ function inEachOther(
         (start, hooks) => spell[inner](start, hooks),
         spell,
       ),
-    input,
+    ...more,
   });
   return Object.fromEntries(Object.entries(KINDS).map(([words, kinds]) => [`${words}: ${sentence}`, program(kinds)]));
 }
@@ -70,7 +70,7 @@ export const nested: Programs = {
       const all = outer(flow(cells), { prep: () => rows(2).map((at) => ({ ...at, from: "outer", by: "outer" })) });
       return all.setParams({ from: "flow", by: "flow", of: "flow" });
     },
-    cellsOf(2, 3),
+    { input: cellsOf(2, 3) },
   ),
   ...inEachOther(
     "each inner list is made from the outer params, and may be empty",
@@ -91,7 +91,7 @@ export const nested: Programs = {
         },
       });
     },
-    { cells: { "row 0": 0, "row 1": 0, "row 2": 0, "1.0": 0, "2.0": 0, "2.1": 0 } },
+    { input: { cells: { "row 0": 0, "row 1": 0, "row 2": 0, "1.0": 0, "2.0": 0, "2.1": 0 } }, copies: true },
   ),
   "three batch flows in each other, of both kinds": {
     flow: ({ node, flow, batchFlow, parallelFlow }) => {

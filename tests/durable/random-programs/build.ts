@@ -92,7 +92,9 @@ function hooksOf(part: Part): Hooks {
       const scene = sceneOf(this, shared, pause);
       return hook(part, scene, "prep", () => itemsOf(spec, name, scene));
     },
-    post(shared: Shared, prepRes: unknown, results: unknown, branches?: BranchEnd[]) {
+    post(shared: Shared, prepRes: unknown, execRes: unknown, branches?: BranchEnd[]) {
+      // A flow's last action: an empty one and none are the same.
+      const results = spec.kind === "flow" ? execRes || undefined : execRes;
       const scene = sceneOf(this, shared, pause, prepRes, results);
       return hook(part, scene, "post", () => {
         tell(scene, spec, branches);

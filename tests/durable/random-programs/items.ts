@@ -24,7 +24,7 @@ function valueFor({ items: { of, size } = { of: "nothing", size: 0 } }: NodeSpec
   return list;
 }
 
-function listOf({ items: { of, size } = { of: "fresh", size: 1 } }: NodeSpec, scene: Scene): unknown {
+function listOf({ items: { of, size } = { of: "fresh", size: 2 } }: NodeSpec, scene: Scene): unknown {
   const { shared, branch } = scene;
   if (of === "list") return branch.list;
   if (of === "numbers") return shared.numbers;
@@ -33,7 +33,7 @@ function listOf({ items: { of, size } = { of: "fresh", size: 1 } }: NodeSpec, sc
 }
 
 /** A branch of its own for each; what they are beside their path is for nodes to tell. */
-function paramsOf({ items: { of, size } = { of: "fresh", size: 1 } }: NodeSpec, name: string, scene: Scene): unknown {
+function paramsOf({ items: { of, size } = { of: "fresh", size: 2 } }: NodeSpec, name: string, scene: Scene): unknown {
   const count = of === "numbers" ? Math.min(3, scene.shared.numbers.length) : size;
   const list = range(count).map((n) => ({ path: `${scene.path}/${n}`, [name]: n, deep: { n } }));
   return iterable(of, list, scene);
