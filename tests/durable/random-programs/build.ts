@@ -92,9 +92,7 @@ function hooksOf(part: Part): Hooks {
       const scene = sceneOf(this, shared, pause);
       return hook(part, scene, "prep", () => itemsOf(spec, name, scene));
     },
-    post(shared: Shared, prepRes: unknown, execRes: unknown, branches?: BranchEnd[]) {
-      // A flow's last action: an empty one and none are the same.
-      const results = spec.kind === "flow" ? execRes || undefined : execRes;
+    post(shared: Shared, prepRes: unknown, results: unknown, branches?: BranchEnd[]) {
       const scene = sceneOf(this, shared, pause, prepRes, results);
       return hook(part, scene, "post", () => {
         tell(scene, spec, branches);
@@ -122,7 +120,7 @@ function hook<T>({ spec, name, breaks, making }: Part, scene: Scene, which: "pre
 
 /** Writes down what post was told. */
 function tell({ self, branch }: Scene, spec: NodeSpec, branches: BranchEnd[] | undefined): void {
-  if (branches) branch.keyed.ends = branches.map(({ action, result }) => [action || "default", result]);
+  if (branches) branch.keyed.ends = branches.map(({ action, result }) => [action, result]);
   if ("exec" in spec && spec.exec?.counts) branch.keyed.calls = self.calls;
 }
 
