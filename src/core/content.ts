@@ -1,4 +1,3 @@
-import { rawOf } from "./behind.ts";
 import { encode, fieldsOfError, restoreError } from "./codec.ts";
 import { isNodeBuffer, isPlainObject } from "./parts.ts";
 
@@ -6,10 +5,6 @@ const HOLES = Symbol("an array with holes");
 
 /** What is stored of an object itself, as a flat list: it has changed if the list has. Undefined where it never changes. */
 export function contentOf(object: object): unknown[] | undefined {
-  return listOf(object)?.map(rawOf);
-}
-
-function listOf(object: object): unknown[] | undefined {
   if (Array.isArray(object)) return elementsOf(object);
   if (object instanceof Map) return [...object].flat();
   if (object instanceof Set) return [...object];

@@ -79,7 +79,7 @@ export class Journal {
   #changesOf<T extends object>(object: T, writer: number): T extends unknown[] ? ArrayChanges : Changes {
     const changes = this.#changes.get(object) ?? (Array.isArray(object) ? new ArrayChanges() : new Changes());
     this.#changes.set(object, changes);
-    this.#writers.add(writer);
+    for (const each of [writer, ...this.#handsOf(writer)]) this.#writers.add(each);
     return changes as T extends unknown[] ? ArrayChanges : Changes;
   }
 
@@ -97,14 +97,20 @@ export class Journal {
     });
   }
 
-  /** `onStored` is told of each object of the graph. What a closed writer does with what it holds is no concern of anybody's. */
+  /** `onStored` is told of each object of the graph. */
   #hold(value: unknown, writer: number, onStored?: (object: object) => void): void {
-    if (!this.#lenses.has(writer)) return;
-    walkRaw(value, (object) => {
-      const isStored = this.#ids.has(object);
-      if (isStored) onStored?.(object);
-      return this.#watch.hold(object, writer, isStored);
-    });
+    for (const each of this.#handsOf(writer)) {
+      walkRaw(value, (object) => {
+        const isStored = this.#ids.has(object);
+        if (isStored) onStored?.(object);
+        return this.#watch.hold(object, each, isStored);
+      });
+    }
+  }
+
+  /** Who may be writing through a writer's proxies. A frozen object keeps the proxies in it when their writer has closed. */
+  #handsOf(writer: number): Iterable<number> {
+    return this.#lenses.has(writer) ? [writer] : this.#watch.atWork;
   }
 
   /** Records what the writer changed of the objects that it holds. It also holds what it put in. */

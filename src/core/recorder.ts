@@ -65,9 +65,9 @@ export class Lens implements ProxyHandler<object> {
    * the object itself. Who holds `into` itself may take the value from there, and what is done to it is to be seen.
    */
   takeIn(value: unknown, into: object): unknown {
-    const raw = rawOf(value);
-    if (raw === value && typeof raw === "object" && raw !== null) this.recorder.takenIn(raw, this.writer);
-    return this.recorder.isHeld(into) ? value : raw;
+    if (typeof value !== "object" || value === null) return value;
+    if (rawOf(value) === value) this.recorder.takenIn(value, this.writer);
+    return this.recorder.isHeld(into) ? value : rawOf(value);
   }
 
   get(target: object, key: PropertyKey, receiver: unknown): unknown {

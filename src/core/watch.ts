@@ -17,6 +17,10 @@ export class Watch {
   /** Writers that are at work. The others change nothing. */
   readonly #active = new Set<number>();
 
+  get atWork(): ReadonlySet<number> {
+    return this.#active;
+  }
+
   /** The writers that hold anything. */
   get holders(): ReadonlyMap<number, unknown> {
     return this.#held;

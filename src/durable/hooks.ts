@@ -7,7 +7,7 @@ import { rawOf, withoutProxies } from "../core/recorder.ts";
 import type { Effect, RunError } from "../core/run.ts";
 import { isThenable } from "../core/turn.ts";
 import type { SoloItem } from "./draft.ts";
-import { writeEmit } from "./emits.ts";
+import { type Emit, writeEmit } from "./emits.ts";
 import { changedFields, fieldsLeft, writeFields } from "./live.ts";
 import { dependOnItem, storedNeeds } from "./needs.ts";
 import { Pager } from "./pager.ts";
@@ -28,6 +28,8 @@ export class Hooks {
   readonly #store: Store;
   readonly #pages: Pages;
   readonly #onBroke: (error: RunError) => void;
+  /** What hooks that are under way have emitted: it is told when what they did is stored, and not twice if they are lost. */
+  readonly #told = new Map<number, Emit[]>();
 
   constructor(walk: Walk, store: Store, pages: Pages, onBroke: (error: RunError) => void) {
     this.#walk = walk;
@@ -51,12 +53,16 @@ export class Hooks {
 
   *#run(hook: "prep" | "post", step: StepRow): Generator<unknown, Effect[], unknown> {
     this.#walk.inHook.add(step.id);
+    this.#told.set(step.id, []);
     try {
-      return yield* hook === "prep" ? this.#prep(step) : this.#post(step);
+      const effects = yield* hook === "prep" ? this.#prep(step) : this.#post(step);
+      this.#walk.draft.emits.push(...(this.#told.get(step.id) ?? []));
+      return effects;
     } catch (error) {
       this.#onBroke(brokenAt(step, error));
       return [];
     } finally {
+      this.#told.delete(step.id);
       this.#walk.inHook.delete(step.id);
     }
   }
@@ -102,7 +108,7 @@ export class Hooks {
     node["_follower"] = (index, data) => {
       const text = writeEmit(step.node, data);
       const { id, node: name, branch } = step;
-      if (text !== undefined) this.#walk.draft.emits.push({ step: id, node: name, branch, index, data: text });
+      if (text !== undefined) this.#told.get(id)?.push({ step: id, node: name, branch, index, data: text });
     };
     return node;
   }

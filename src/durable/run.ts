@@ -1,7 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Answer, Request } from "../core/limiter.ts";
 import { type Effect, type Event, NEW_RUN, type RunError } from "../core/run.ts";
-import { drive, isThenable } from "../core/turn.ts";
 import { Calls, type ExecutorPorts } from "./calls.ts";
 import { Desk, LONGEST_HOLD_MS } from "./desk.ts";
 import type { KeptEmit } from "./emits.ts";
@@ -15,6 +14,7 @@ import type { Registered, Registry } from "./registry.ts";
 import { restOf, timesOf } from "./rest.ts";
 import type { Entry, Wake } from "./slots.ts";
 import { Store } from "./store.ts";
+import { Turns } from "./turns.ts";
 import {
   type ItemPage,
   type ItemQuery,
@@ -54,14 +54,12 @@ export interface RunPorts extends ExecutorPorts {
 interface Running {
   flow: Registered;
   walk: Walk;
-  hooks: Hooks;
+  turns: Turns;
   permits: Permits;
   desk: Desk;
   calls: Calls;
 }
 
-/** So many turns are taken at a stretch, each of so many hooks: a walk without exec may never end, and must hear of a cancel. */
-const MOST_TURNS = 1_000;
 /** An object whose last turn is a heartbeat and so much more ago was held up. */
 const LATE_MS = 2_000;
 
@@ -85,9 +83,6 @@ export class FlowRunObject extends DurableObject {
   #wasExtended = false;
   readonly #finish = new Waiters();
   readonly #progress = new Waiters();
-  /** Effects that wait for their turn, and how many more turns are taken before others are heard. */
-  #ahead: Effect[] = [];
-  #turnsLeft = 0;
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, ports: RunPorts) {
     super(ctx, env);
@@ -244,7 +239,8 @@ export class FlowRunObject extends DurableObject {
     const waitUntil = (promise: Promise<unknown>) => this.ctx.waitUntil(promise);
     const calls = new Calls({ run: row.id, flow, flowName: row.flow, port, waitUntil }, this.#ports);
     const hooks = new Hooks(walk, this.#store, pages, (error) => this.#end({ type: "broke", error }));
-    return { flow, walk, hooks, permits, desk, calls };
+    const turns = new Turns(walk, hooks, { waitUntil, flush: () => this.#flush() });
+    return { flow, walk, turns, permits, desk, calls };
   }
 
   #recover({ flow: { changes }, walk }: Running): void {
@@ -296,7 +292,7 @@ export class FlowRunObject extends DurableObject {
    */
   #commit<T>(change: (running: Running, nowMs: number) => { answer: T; effects: Effect[]; wakes?: Wake[] }): T {
     const running = this.#running;
-    const { walk, calls } = running;
+    const { walk, calls, turns } = running;
     const nowMs = Date.now();
     this.#noteTurn(walk, nowMs);
     const { answer, effects, wakes, nudged } = this.#store.commit(() => {
@@ -310,7 +306,7 @@ export class FlowRunObject extends DurableObject {
     this.#rearm();
     for (const wake of wakes) calls.wake(wake);
     for (const slot of nudged) calls.nudge(slot);
-    this.#performSoon(effects);
+    turns.perform(effects);
     if (walk.isFinished) this.#finish.wake();
     if (walk.isFinished || this.#store.emits.takeNews()) this.#progress.wake();
     return answer;
@@ -333,49 +329,6 @@ export class FlowRunObject extends DurableObject {
       const failed = hopeless.map(({ item, failure }) => walk.ledger.fail(item, failure, nowMs));
       return { answer: undefined, effects: failed.flatMap((settled) => walk.react(settled)) };
     });
-  }
-
-  /** Effects are performed in a turn of their own: a hook that ends the object takes its whole turn with it. */
-  #performSoon(effects: Effect[]): void {
-    if (effects.length > 0 && this.#ahead.length === 0) setTimeout(() => this.#perform(), 0);
-    this.#ahead.push(...effects);
-  }
-
-  /** Performs effects, each in a turn of a branch; then what they did is stored, unless one that has written is suspended. */
-  #perform(): void {
-    const ahead = this.#ahead;
-    this.#ahead = [];
-    this.#turnsLeft = this.#running.walk.isWary ? 1 : MOST_TURNS;
-    const untaken = ahead.findIndex((effect) => !this.#takeTurn(effect));
-    this.#flush();
-    if (untaken >= 0) this.#performSoon(ahead.slice(untaken));
-  }
-
-  /** `false`: the run must hear others first. */
-  #takeTurn(effect: Effect): boolean {
-    if (this.#turnsLeft <= 0) return false;
-    this.#turnsLeft--;
-    const turn = drive(this.#turn(effect));
-    if (isThenable(turn)) this.ctx.waitUntil(turn.then(() => this.#flush()));
-    return true;
-  }
-
-  /** One turn of a branch: a hook, the transition, the next hook, without a pause where none of them suspends. */
-  *#turn(first: Effect): Generator<unknown, void, unknown> {
-    const { hooks, walk } = this.#running;
-    let own: Effect | undefined = first;
-    for (let hops = 0; own; hops++) {
-      const effects = (yield* hooks.perform(own)) as Effect[];
-      const [next, ...others] = effects;
-      const goesOn = others.length === 0 && next?.type === "hook" && hops < MOST_TURNS && !walk.isWary;
-      own = goesOn ? next : undefined;
-      if (!goesOn) this.#part(effects);
-    }
-  }
-
-  /** Where branches part, each has a turn of its own. The run hears others before more of them begin. */
-  #part(effects: Effect[]): void {
-    this.#performSoon(effects.filter((effect) => effect.type === "branch" || !this.#takeTurn(effect)));
   }
 
   /** Stores what hooks did, if all that have written have ended. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { expectAlike, put, Stored } from "./journal-twin.ts";
+import { expectAlike, put, remove, Stored } from "./journal-twin.ts";
 import { begin, type Item, type Shared } from "./journal-world.ts";
 
 describe("what a writer holds without a proxy", () => {
@@ -124,8 +124,8 @@ describe("what a writer holds without a proxy", () => {
     const list = [1];
     stored.shared(1).list = list;
     const { at } = stored.shared(1);
-    stored.journal.rest(1);
     stored.write();
+    stored.journal.rest(1);
     stored.shared(2).list?.push(2);
     stored.shared(2).at.setTime(1);
     stored.journal.close(2);
@@ -139,6 +139,36 @@ describe("what a writer holds without a proxy", () => {
     expect(stored.journal.hasWritten(1)).toBe(true);
     stored.write();
     expect(stored.read()).toEqual({ at: new Date(3), list: [1, 2, 3] });
+  });
+
+  it("is not looked through while it is at rest, however often others write to it", () => {
+    const stored = new Stored<{ made?: Record<string, unknown> }>({});
+    let lookedAt = 0;
+    const get = () => void lookedAt++;
+    stored.shared(1).made = Object.defineProperty({}, "lookedAt", { get, enumerable: true });
+    stored.journal.rest(1);
+    stored.write();
+    const before = lookedAt;
+    const other = stored.journal.view(2)(stored.raw).made as Record<string, unknown>;
+    for (let n = 0; n < 100; n++) {
+      other[`key ${n}`] = n;
+      stored.journal.write();
+    }
+    expect(lookedAt).toBe(before);
+  });
+
+  it("is a collection whose keys are replaced before they are stored", () => {
+    const stored = new Stored(begin());
+    stored.shared(1).chosen = new Map([[stored.shared(1).best, 1]]);
+    stored.journal.rest(1);
+    stored.write();
+    const other = stored.shared(2);
+    (other.chosen as Map<Item, number>).set(other.best, 2);
+    stored.journal.view(1);
+    stored.journal.close(1);
+    stored.write();
+    const back = stored.read();
+    expect([...(back.chosen as Map<Item, number>)]).toEqual([[back.best, 2]]);
   });
 
   it("is what others make of it meanwhile, once it goes on", () => {
@@ -212,6 +242,29 @@ describe("what a writer holds without a proxy", () => {
     for (const item of [made.item as Item, ...made.list, ...made.map.values()]) item.n = 9;
     stored.write();
     expect(stored.read().items.map(({ n }) => n)).toEqual([9, 9, 9]);
+  });
+
+  it.each<[string, object, (made: object) => unknown]>([
+    ["a prototype", { a: 1 }, (made) => Object.setPrototypeOf(made, null)],
+    ["the order of keys", { a: 1, b: 2 }, (made) => [remove(made, "a"), put(made, "a", 1)]],
+    ["a hole for undefined", [1, undefined], (made) => remove(made, "1")],
+    [
+      "holes where a list had said so",
+      [3, "0", "a"],
+      (made) => Object.assign(made, { length: 0 }, { length: 3, 0: "a" }),
+    ],
+    ["minus zero", { a: 0 }, (made) => Object.assign(made, { a: -0 })],
+    [
+      "the order of members",
+      new Set([1, 2]),
+      (made) => [(made as Set<number>).delete(1), (made as Set<number>).add(1)],
+    ],
+  ])("is an object of which anything changes that is stored: %s", (_, made, change) => {
+    const stored = new Stored<{ made?: object }>({});
+    stored.shared().made = made;
+    stored.write();
+    change(made);
+    expect(stored.write()).not.toBe("");
   });
 
   it("may be a collection whose keys others write to, and that is stored when it is held no more", () => {

@@ -165,6 +165,22 @@ describe("a view", () => {
     expect(again.frozen?.best).toBe(again.best);
   });
 
+  it("shows those proxies to others too, and takes what comes through them for written by any who are at work", () => {
+    const stored = new Stored(begin());
+    stored.shared(1).frozen = Object.freeze({ list: stored.shared(1).items });
+    stored.journal.close(1);
+    stored.write();
+    const { list } = stored.shared(2).frozen as { list: Item[] };
+    const item: Item = { n: 4, tags: [] };
+    list.push(item);
+    expect(stored.journal.hasWritten(2)).toBe(true);
+    stored.write();
+    item.n = 5;
+    expect(stored.journal.hasWritten(2)).toBe(true);
+    stored.write();
+    expect(stored.read().items.map(({ n }) => n)).toEqual([1, 2, 3, 5]);
+  });
+
   it("is of use after its writer has closed, as far as it goes", () => {
     const stored = new Stored(begin());
     const shared = stored.shared();

@@ -127,7 +127,7 @@ function actionsOn(object: object): Action<never>[] {
   if (object instanceof Error) return ON_ERROR;
   if (object instanceof Date) return [({ object }: { object: Date }, _, where) => object.setTime(where)];
   if (object instanceof Uint8Array) return [({ object }: { object: Uint8Array }, _, where) => object.fill(where)];
-  return Object.isExtensible(object) && isPlain(object) ? ON_OBJECT : [() => {}];
+  return isPlain(object) && Object.isExtensible(object) ? ON_OBJECT : [() => {}];
 }
 
 function isPlain(object: object): boolean {

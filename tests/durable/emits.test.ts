@@ -155,7 +155,9 @@ describe("what cannot be kept", () => {
   it("as JSON has no word for is told as `JSON.stringify` would", async () => {
     const { id } = await ran("emitting anything", { what: "unusual", isSilent: false });
     const all = ["before", ...UNUSUAL.map(([, json]) => json), "after"];
-    expect(dataOf(await emitsOf(id))).toEqual(Array(4).fill(all).flat());
+    // As text: the runner cannot show half a surrogate pair.
+    const textsOf = (data: unknown[]) => data.map((each) => JSON.stringify(each));
+    expect(textsOf(dataOf(await emitsOf(id)))).toEqual(textsOf(Array(4).fill(all).flat()));
   });
 });
 

@@ -42,7 +42,8 @@ export async function finished(id: string): Promise<Run> {
       const run = await getRun(id);
       if (run.finishedAt !== null) return run;
     } catch {
-      // Lost: the next look loads it anew.
+      // Lost: the next look loads it anew. Not at once: until the lost object is gone, its database may be locked.
+      await scheduler.wait(1);
     }
   }
 }
