@@ -99,7 +99,7 @@ const SET: Methods<Set<unknown>> = {
 function partIn({ raw, lens }: Seen<Collection>, part: unknown): unknown {
   if (raw.has(part)) return part;
   const bare = rawOf(part);
-  const isAsItIs = typeof bare !== "object" || bare === null || raw.has(bare) || !lens.recorder.isHeld(raw);
+  const isAsItIs = typeof bare !== "object" || bare === null || raw.has(bare) || !lens.recorder.mayHoldProxies(raw);
   return isAsItIs ? bare : ([...raw.keys()].find((key) => rawOf(key) === bare) ?? bare);
 }
 

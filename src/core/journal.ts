@@ -72,7 +72,7 @@ export class Journal {
     spliced: (array, splice, writer) => this.#moving(array, writer).splice(splice, writer),
     rewrote: (object, writer) => this.#changesOf(object, writer).rewrite(writer),
     handedOut: (object, writer) => this.#hold(object, writer),
-    isHeld: (object) => this.#watch.has(object),
+    mayHoldProxies: (object) => this.#watch.has(object) || !this.#ids.has(object),
     takenIn: (object, writer) => this.#takeIn(object, writer),
   };
 

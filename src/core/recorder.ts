@@ -18,8 +18,8 @@ export interface Recorder {
   handedOut(object: object, writer: number): void;
   /** The writer put in an object which it may change unseen. */
   takenIn(object: object, writer: number): void;
-  /** Whether any writer may change the object unseen. */
-  isHeld(object: object): boolean;
+  /** Whether the object may hold proxies: a writer may change it unseen, or has put it in unseen. */
+  mayHoldProxies(object: object): boolean;
 }
 
 /** The graph as one writer sees it: through proxies, which tell what the writer writes. */
@@ -67,7 +67,7 @@ export class Lens implements ProxyHandler<object> {
   takeIn(value: unknown, into: object): unknown {
     if (typeof value !== "object" || value === null) return value;
     if (rawOf(value) === value) this.recorder.takenIn(value, this.writer);
-    return this.recorder.isHeld(into) ? value : rawOf(value);
+    return this.recorder.mayHoldProxies(into) ? value : rawOf(value);
   }
 
   get(target: object, key: PropertyKey, receiver: unknown): unknown {

@@ -36,7 +36,7 @@ export class Desk {
 
   take({ slot, fence, outcomes, begun, emits, isIdle }: Report, nowMs: number): Effect[] {
     const { ledger, state, isFinished } = this.#walk;
-    if (emits.length > 0) this.#keepEmits(emits, nowMs);
+    if (emits.length > 0 && !isFinished) this.#keepEmits(emits, nowMs);
     // The node of a paused run may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
     const known = state.status === "paused" ? outcomes.filter(({ ok }) => ok) : outcomes;
     ledger.begun(slot, fence, begun, nowMs);

@@ -34,6 +34,9 @@ export class Ledger {
   readonly slots: Slots;
   /** When the first deferred item is due. */
   earliestDueMs: number | null = null;
+  /** When another executor is called if those that are there do not take what could begin before. */
+  wantingMs: number | null = null;
+  readonly #wantedMs = new Map<Home, number>();
   readonly #planOf: (node: string) => Plan;
   readonly #work = new Map<string, Work>();
   readonly #groups = new Map<number, Items>();
@@ -162,11 +165,31 @@ export class Ledger {
    */
   wakeForWork(mayBeInline: boolean, nowMs: number): Wake[] {
     this.#release(nowMs);
+    this.wantingMs = null;
     if (mayBeInline && this.#isInlineWork()) return [this.slots.wake("inline", nowMs)];
     return (["object", "queue"] as const).flatMap((home) => {
       const missing = this.#executorsWanted(home) - this.slots.expectedAt(home);
-      return Array.from({ length: Math.max(0, missing) }, () => this.slots.wake(home, nowMs));
+      if (missing <= 0) this.#wantedMs.delete(home);
+      if (missing <= 0 || this.#mayBeTaken(home, nowMs)) return [];
+      return Array.from({ length: missing }, () => this.slots.wake(home, nowMs));
     });
+  }
+
+  /**
+   * Whether what could begin is left for a moment to executors that are there: they may be about to report, and to call another
+   * one costs more than that. Not where permits are held, which must be used.
+   */
+  #mayBeTaken(home: Home, nowMs: number): boolean {
+    const isThere = this.slots.sum((slot) => (slot.home === home && slot.state === "live" ? 1 : 0)) > 0;
+    if (!isThere || this.isLimited) {
+      this.#wantedMs.delete(home);
+      return false;
+    }
+    const sinceMs = this.#wantedMs.get(home) ?? nowMs;
+    this.#wantedMs.set(home, sinceMs);
+    if (nowMs >= sinceMs + PATIENCE_MS) return !this.#wantedMs.delete(home);
+    this.wantingMs = sinceMs + PATIENCE_MS;
+    return true;
   }
 
   /**
@@ -414,6 +437,8 @@ export class Ledger {
   }
 }
 
+/** For so long executors that are there may take what could begin, before another one is called. */
+const PATIENCE_MS = 10;
 /** A longer result is read again when post wants it. */
 const LONGEST_KEPT = 10_000;
 

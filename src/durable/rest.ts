@@ -26,8 +26,10 @@ export function timesOf(walk: Walk, permits: Permits, nowMs: number): Times {
   if (isFinished) return { latestMs: null, dueMs: null };
   if (state.status === "paused") return { latestMs: nowMs + PAUSED_MS, dueMs: null };
   const dueMs = ledger.earliestDueMs;
+  const { wantingMs } = ledger;
   const isResting = !ledger.isBusy && restOf(walk, permits) !== null;
   // Who waits for a permit is called by its limiter; the alarm is for the call that does not come.
   const latestMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, permits.latestMs ?? Number.POSITIVE_INFINITY);
-  return { latestMs: isResting ? Math.max(latestMs, nowMs) : nowMs + HEARTBEAT_MS, dueMs };
+  const nextMs = wantingMs === null ? dueMs : Math.min(wantingMs, dueMs ?? Number.POSITIVE_INFINITY);
+  return { latestMs: isResting ? Math.max(latestMs, nowMs) : nowMs + HEARTBEAT_MS, dueMs: nextMs };
 }

@@ -297,6 +297,16 @@ describe("what a writer holds without a proxy", () => {
     expect(stored.read()).toEqual({ list: [1, 2, 3] });
   });
 
+  it("may be a collection with proxies in it that was put in unseen, and is looked into before it is stored", () => {
+    const stored = new Stored(begin());
+    const shared = stored.shared() as Shared & { failure: Error & { about: Item } };
+    shared.failure.about.tags.push(new Set([shared.at, shared.best]), new Map([[shared.best, 1]]));
+    const [set, map] = shared.best.tags.slice(-2) as [Set<unknown>, Map<unknown, unknown>];
+    expect([set.has(shared.best), set.delete(shared.best), map.get(shared.best)]).toEqual([true, true, 1]);
+    stored.write();
+    expect(stored.read().best.tags.at(-2)).toEqual(new Set([stored.read().at]));
+  });
+
   it("is what prep keeps in a field and post writes to", () => {
     const stored = new Stored<{ list: number[][]; sorted: number[][] }>({ list: [[3], [1]], sorted: [] });
     const sorted = [...stored.shared().list].sort();

@@ -54,11 +54,13 @@ export class World {
   #find(writer: number, { register, path }: Place): Found {
     const made = this.#made.get(writer)?.[register];
     let object = made ?? this.#see(writer);
+    let isRaw = made !== undefined;
     for (const step of path) {
+      isRaw ||= object instanceof Error || Object.isFrozen(object);
       const parts = partsOf(object);
       object = parts[step % parts.length] ?? object;
     }
-    return { object, isRaw: made !== undefined };
+    return { object, isRaw };
   }
 
   #choose(writer: number, { kind, place, where, scalar }: Choice): unknown {

@@ -31,7 +31,7 @@ test("every program ends the same in memory, in a durable run, and in one whose 
     expect(differing.map(({ name }) => name)).toEqual([]);
   }
   expect(written.filter(({ name }) => !killed.kills.has(name)).length).toBeLessThan(written.length / 10);
-});
+}, 300_000);
 
 /** All programs at once on one server that nobody disturbs. */
 async function undisturbed(): Promise<Ends> {

@@ -10,6 +10,7 @@ import { overLists } from "./cookbook.ts";
 import { failures } from "./failures.ts";
 import { fields } from "./fields.ts";
 import { agentLoops } from "./loops.ts";
+import { natives } from "./natives.ts";
 import { nested, withinBranches } from "./nested.ts";
 import { paged } from "./pages.ts";
 import { pipelines } from "./pipelines.ts";
@@ -32,6 +33,7 @@ const collections: Programs[] = [
   richWrites,
   aliases,
   tornWrites,
+  natives,
   branchLists,
   branchParams,
   ways,
