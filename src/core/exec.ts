@@ -14,8 +14,7 @@ export function* inOrder(node: Node, prepRes: unknown): Turn<unknown[]> {
   const items = (yield gather(prepRes, node)) as unknown[];
   const visit = visitId();
   const results: unknown[] = [];
-  // A copy's: the list may be an alias of one in `shared` that changes meanwhile.
-  for (const [index, item] of [...items].entries()) results.push(yield* attempts(node, item, visit, index));
+  for (const [index, item] of items.entries()) results.push(yield* attempts(node, item, visit, index));
   return results;
 }
 

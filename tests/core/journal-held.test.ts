@@ -299,12 +299,28 @@ describe("what a writer holds without a proxy", () => {
 
   it("may be a collection with proxies in it that was put in unseen, and is looked into before it is stored", () => {
     const stored = new Stored(begin());
-    const shared = stored.shared() as Shared & { failure: Error & { about: Item } };
-    shared.failure.about.tags.push(new Set([shared.at, shared.best]), new Map([[shared.best, 1]]));
-    const [set, map] = shared.best.tags.slice(-2) as [Set<unknown>, Map<unknown, unknown>];
-    expect([set.has(shared.best), set.delete(shared.best), map.get(shared.best)]).toEqual([true, true, 1]);
+    const shared = stored.shared(1) as Shared & { failure: Error & { about: Item } };
+    shared.failure.about.tags.push(new Set([undefined, shared.best]), new Map([[shared.best, 1]]));
+    const { best, items } = stored.shared(2);
+    const [set, map] = best.tags.slice(-2) as [Set<unknown>, Map<unknown, unknown>];
+    expect([set.has(best), set.has(items), map.get(best), map.get(items)]).toEqual([true, false, 1, undefined]);
+    expect([set.delete(items), set.delete(best)]).toEqual([false, true]);
     stored.write();
-    expect(stored.read().best.tags.at(-2)).toEqual(new Set([stored.read().at]));
+    expect(stored.read().best.tags.at(-2)).toEqual(new Set([undefined]));
+  });
+
+  it("is also what it put in unseen, and others have moved elsewhere", () => {
+    const stored = new Stored(begin());
+    const { failure } = stored.shared(1) as Shared & { failure: Error & { about: Item } };
+    const made = { n: 1 };
+    failure.about.tags.push(made);
+    expect(stored.journal.hasWritten(1)).toBe(true);
+    stored.shared(2).moved = stored.shared(2).best.tags.pop();
+    stored.write();
+    made.n = 2;
+    expect(stored.journal.hasWritten(1)).toBe(true);
+    stored.write();
+    expect(stored.read().moved).toEqual({ n: 2 });
   });
 
   it("is what prep keeps in a field and post writes to", () => {
