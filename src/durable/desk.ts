@@ -57,11 +57,12 @@ export class Desk {
   }
 
   /** Waits for what `mayHaveMoreSoon` promises. */
-  async hold({ slot: id }: Report, flushed: Promise<void>): Promise<void> {
+  async hold({ slot: id }: Report, flushed: Promise<void> | undefined): Promise<void> {
     const slot = this.#walk.ledger.slots.get(id) as Slot;
     const answer = this.#walk.ledger.isLimited ? this.#permits.nextAnswer : undefined;
+    if (!answer && !flushed) return;
     slot.isNudged = true;
-    await Promise.race([answer ?? flushed, flushed, sleep(LONGEST_HOLD_MS)]);
+    await Promise.race([answer ?? flushed, flushed ?? answer, sleep(LONGEST_HOLD_MS)]);
     slot.isNudged = false;
   }
 

@@ -183,15 +183,17 @@ export class FlowRunObject extends DurableObject {
   async #report(report: Report): Promise<Reply> {
     const { fence } = report;
     if (!this.#started) return { fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
-    const { desk } = this.#started;
+    const { desk, walk } = this.#started;
+    let hasHooks = false;
     const answered = this.#commit((_, nowMs) => {
       const effects = desk.take(report, nowMs);
-      const isBetterLater = desk.mayHaveMoreSoon(report, effects);
-      return { answer: isBetterLater ? null : desk.reply(report, nowMs), effects };
+      hasHooks = effects.length > 0;
+      return { answer: desk.mayHaveMoreSoon(report, effects) ? null : desk.reply(report, nowMs), effects };
     });
     if (answered) return answered;
     const untilMs = Date.now() + LONGEST_HOLD_MS;
-    while (desk.mayHaveMoreSoon(report, []) && Date.now() < untilMs) await desk.hold(report, this.#flushed.promise);
+    do await desk.hold(report, hasHooks || walk.isBranching ? this.#flushed.promise : undefined);
+    while (walk.isBranching && desk.mayHaveMoreSoon(report, []) && Date.now() < untilMs);
     return this.#commit((_, nowMs) => ({ answer: desk.reply(report, nowMs), effects: [] }));
   }
 
