@@ -21,7 +21,7 @@ export class CollectionLens implements ProxyHandler<Collection> {
   }
 
   get(raw: Collection, key: PropertyKey, proxy: object): unknown {
-    if (key === BEHIND) return this.#lens.behind(raw, proxy);
+    if (key === BEHIND) return raw;
     const value = Reflect.get(raw, key, raw);
     if (typeof value !== "function" || key === "constructor") return value;
     const methods: Methods<never> = raw instanceof Map ? MAP : SET;

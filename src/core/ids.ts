@@ -17,6 +17,11 @@ export class Ids {
     return this.#ids.has(object);
   }
 
+  /** From now on the object is a new one wherever it turns up. */
+  forget(object: object): void {
+    this.#ids.delete(object);
+  }
+
   /** Numbers every object that can be reached from `values` without passing one that has a number, and returns them in order. */
   number(values: Iterable<unknown>): object[] {
     return fresh(values, this, (object) => {

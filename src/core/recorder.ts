@@ -50,11 +50,6 @@ export class Lens implements ProxyHandler<object> {
     return proxy;
   }
 
-  /** Nothing is behind an object that inherits from a proxy. */
-  behind(target: object, receiver: unknown): object | undefined {
-    return this.#proxies.get(target) === receiver ? target : undefined;
-  }
-
   #forCollections(): CollectionLens {
     this.#collections ??= new CollectionLens(this);
     return this.#collections;
@@ -76,7 +71,7 @@ export class Lens implements ProxyHandler<object> {
   }
 
   get(target: object, key: PropertyKey, receiver: unknown): unknown {
-    if (key === BEHIND) return this.behind(target, receiver);
+    if (key === BEHIND) return target;
     const value = Reflect.get(target, key, receiver);
     if (typeof value === "function") return this.#methodOf(target, value);
     if (typeof value !== "object" || value === null) return value;
@@ -149,6 +144,17 @@ function isFixed(own: PropertyDescriptor | undefined): boolean {
 
 function isSameProperty(before: PropertyDescriptor, now: PropertyDescriptor): boolean {
   return Object.is(rawOf(before.value), rawOf(now.value)) && before.get === now.get && before.set === now.set;
+}
+
+/**
+ * A value with every proxy that can be reached from it, through objects and collections that are none, replaced by the object
+ * behind it, in place.
+ */
+export function withoutProxies<T>(value: T): T {
+  const seen = new Set<unknown>();
+  if (rawOf(value) === value) walkRaw(value, (object) => !seen.has(object) && seen.add(object) === seen);
+  for (const object of seen) replaceProxies(object as object);
+  return rawOf(value);
 }
 
 /** `enter` is told of each object that no proxy leads to, and says whether to go on into it. */

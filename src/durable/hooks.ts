@@ -3,7 +3,7 @@ import { describeType } from "../core/errors.ts";
 import { BatchFlow } from "../core/flow.ts";
 import { isOneShot } from "../core/items.ts";
 import type { BaseNode, BranchEnd } from "../core/node.ts";
-import { rawOf } from "../core/recorder.ts";
+import { rawOf, withoutProxies } from "../core/recorder.ts";
 import type { Effect, RunError } from "../core/run.ts";
 import { isThenable } from "../core/turn.ts";
 import type { SoloItem } from "./draft.ts";
@@ -72,11 +72,12 @@ export class Hooks {
     const node = this.#nodeOf(step);
     const before = writeFields(node);
     const shared = live.sharedFor(step.id);
-    const prepRes = yield inTime(node.prep(shared), step, "prep");
+    const returned = yield inTime(node.prep(shared), step, "prep");
     if (this.#walk.isFinished) return [];
-    const solo = this.#kindOf(step) === "node" ? this.#soloItem(step, rawOf(prepRes)) : null;
+    const prepRes = withoutProxies(returned);
+    const solo = this.#kindOf(step) === "node" ? this.#soloItem(step, prepRes) : null;
     const isMany = this.#isMany(step);
-    const size = isMany ? ((yield* this.#storeItems(step, node, rawOf(prepRes))) as number) : 1;
+    const size = isMany ? ((yield* this.#storeItems(step, node, prepRes)) as number) : 1;
     const changed = changedFields(node, before);
     const fields = fieldsLeft(node, changed, shared);
     const isList = isMany && this.#isGivenAsList(step, prepRes);
@@ -116,7 +117,7 @@ export class Hooks {
     const what = `item 0 of ${id}`;
     const { limits } = this.#walk.flow.planOf(id);
     const item = checkLength(encode(prepRes, what), what);
-    return { item, needs: dependOnItem(limits) ? storedNeeds(limits, prepRes) : null };
+    return { item, needs: dependOnItem(limits) ? storedNeeds(limits, rawOf(prepRes)) : null };
   }
 
   *#storeItems(step: StepRow, node: BaseNode, prepRes: unknown): Generator<unknown, number, unknown> {
@@ -174,7 +175,7 @@ export class Hooks {
     const { flow, live } = this.#walk;
     const shared = live.sharedFor(step.id);
     const output = flow.output ? flow.output(shared) : shared;
-    return checkLength(encode(rawOf(output), "output"), "output");
+    return checkLength(encode(withoutProxies(output), "output"), "output");
   }
 
   #kindOf({ node }: StepRow): string {

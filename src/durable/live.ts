@@ -186,7 +186,6 @@ export class Live {
     // Only now is known what the graph has: an object that was written into it a moment ago is in it by this entry.
     for (const [step, length] of prepared) this.#place(step, length, own);
     const entries = [first, this.#journal.write()].filter((entry) => entry !== null);
-    this.#journal.close(OWN);
     this.#entriesLength += entries.reduce((length, entry) => length + entry.length, 0);
     return { entries, snapshot: this.#compact() };
   }
@@ -197,16 +196,15 @@ export class Live {
     if (!frame) return;
     frame.isStored = true;
     frame.isInGraph ||= this.#isPartOfGraph(frame.prepRes);
-    if (!frame.isInGraph && length > LONGEST_KEPT) frame.prepRes = undefined;
+    // Through a view: what is a part of shared is then known to be one, and is not written again.
+    const view = this.#journal.view(OWN);
+    if (frame.isInGraph) own.prep[step] = view(frame.prepRes);
+    else if (length > LONGEST_KEPT) frame.prepRes = undefined;
     const parts = frame.fields.filter(([, value]) => this.#journal.touches(value));
     frame.fields = [];
-    if (parts.length > 0) own.fields ??= {};
-    if (!frame.isInGraph && parts.length === 0) return;
-    // By the step itself, which may hold what it returned, and change it unseen.
-    const root = this.#journal.view(step)(this.#root);
-    if (frame.isInGraph) root.prep[step] = frame.prepRes;
-    if (parts.length > 0 && root.fields) root.fields[step] = Object.fromEntries(parts);
-    this.#journal.rest(step);
+    if (parts.length === 0) return;
+    own.fields ??= {};
+    own.fields[step] = view(Object.fromEntries(parts.map(([key, value]) => [key, rawOf(value)])));
   }
 
   /** Whether items, each written by itself, would not give back what is an alias of what in a prep result. */
