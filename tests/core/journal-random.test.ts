@@ -83,7 +83,7 @@ class Pair {
 }
 
 describe("what is read back", () => {
-  test.prop([fc.array(steps, { maxLength: 60, size: "max" })], { numRuns: 200 })(
+  test.prop([fc.array(steps, { maxLength: 60, size: "max" })], { numRuns: 80 })(
     "is the graph as it was, whatever hooks did to it",
     (program) => {
       teachStructuredClone();
