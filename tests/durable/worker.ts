@@ -3,6 +3,7 @@ import type { Order } from "../../src/durable/protocol.ts";
 import { branchingFlows } from "./branching.ts";
 import { emittingFlows } from "./emitting.ts";
 import { changingFlows, workFlows } from "./flows.ts";
+import { halfWrittenFlows, noteLife } from "./half-written-kills.ts";
 import { haltingFlows } from "./halting.ts";
 import { killingFlows, noteObject } from "./killing.ts";
 import { meteredFlows, meteredLimits } from "./limit-flows.ts";
@@ -20,6 +21,7 @@ const app = serve({
     ...programFlows,
     ...workFlows,
     ...haltingFlows,
+    ...halfWrittenFlows,
     ...changingFlows,
     ...olderFlows,
     ...branchingFlows,
@@ -49,6 +51,7 @@ export class FlowRun extends app.FlowRun {
     woken.push(ctx.id.name ?? "");
     noteLoaded(ctx);
     noteObject(ctx);
+    noteLife(ctx);
     super(ctx, env);
   }
 }

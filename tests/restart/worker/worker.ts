@@ -1,6 +1,7 @@
 import { env, exports } from "cloudflare:workers";
 import { serve } from "../../../src/cloudflare.ts";
 import { type Ask, flows } from "./flows.ts";
+import { halfWrittenFlows } from "./half-written.ts";
 import { caller, LIMITS, limitedFlows } from "./limited.ts";
 import { programFlows } from "./programs.ts";
 
@@ -18,7 +19,10 @@ const ask: Ask = async (item, ms, { idempotencyKey }) => {
   return response.json();
 };
 
-const app = serve({ flows: { ...flows(ask), ...limitedFlows(caller(VENDOR_URL)), ...programFlows }, limits: LIMITS });
+const app = serve({
+  flows: { ...flows(ask), ...limitedFlows(caller(VENDOR_URL)), ...halfWrittenFlows(VENDOR_URL), ...programFlows },
+  limits: LIMITS,
+});
 
 export const { RateLimiter } = app;
 
