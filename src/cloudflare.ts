@@ -1,4 +1,4 @@
 export type { LimitOptions } from "./core/budget.ts";
-export type { FlowEntry, FlowFactory } from "./durable/registry.ts";
+export type { FlowEntries, FlowEntry, FlowFactory, Retain } from "./durable/registry.ts";
 export type { ItemView, RunView } from "./durable/view.ts";
 export { type Served, type ServeOptions, serve } from "./serve.ts";

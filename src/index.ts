@@ -25,4 +25,5 @@ export {
   type Results,
 } from "./core/node.ts";
 export type { BatchFlowOptions, FlowOptions, LimitUse, NodeOptions } from "./core/options.ts";
+export type { FailurePolicy, Outcome, Tolerate } from "./core/tolerance.ts";
 export type { MaybePromise } from "./core/turn.ts";

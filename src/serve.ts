@@ -4,7 +4,7 @@ import { consume, ExecutorObject } from "./durable/homes.ts";
 import { type LimiterPort, type LimiterPorts, RateLimiterObject } from "./durable/limiter.ts";
 import { Limits, objectNameOf } from "./durable/limits.ts";
 import type { Order } from "./durable/protocol.ts";
-import { type FlowEntry, type FlowFactory, Registry } from "./durable/registry.ts";
+import { type FlowEntries, Registry, type Retain } from "./durable/registry.ts";
 import { FlowRunObject, type RunPorts } from "./durable/run.ts";
 import { overWire, type WirePort } from "./durable/wire.ts";
 import { LimitRoutes } from "./http/limits.ts";
@@ -12,7 +12,7 @@ import { routes } from "./http/routes.ts";
 
 export interface ServeOptions {
   /** The flows that can be run, by name. */
-  flows: { [name: string]: FlowFactory | FlowEntry };
+  flows: { [name: string]: FlowEntries };
   /**
    * The budgets that runs share, by name: one for each vendor account. A node keeps to one by naming it (`limit: "llm"`).
    *
@@ -21,6 +21,8 @@ export interface ServeOptions {
   limits?: { [name: string]: LimitOptions };
   /** Where batches are executed unless a node says otherwise: in `Executor` objects (the default), or by a queue's consumer. */
   executor?: "object" | "queue";
+  /** For how long finished runs are kept, unless their flow says otherwise. Default: `{ completed: "30d", failed: "30d" }`. */
+  retain?: Retain;
   /** The name of the queue binding through which a consumer is called. Default `EXECUTIONS`. */
   queue?: string;
 }
@@ -49,7 +51,7 @@ export interface Served {
 export function serve(options: ServeOptions): Served {
   const { executor = "object", queue = "EXECUTIONS" } = options;
   const limits = new Limits(options.limits ?? {});
-  const registry = new Registry(options.flows, executor, limits.names);
+  const registry = new Registry(options.flows, { home: executor, limits: limits.names, retain: options.retain });
   const runOf = (id: string) => objectOf<FlowRunObject>("FlowRun", id);
   // The types of stubs know arrays, but no tuples.
   const connect = (id: string) => overWire(runOf(id) as unknown as WirePort);

@@ -1,3 +1,5 @@
+import { durationMs } from "./duration.ts";
+
 /** A named budget that runs share, as `serve` is told it. */
 export interface LimitOptions {
   /** Calls of exec that may begin in one period. */
@@ -44,8 +46,8 @@ export interface Budget {
 /** What may be changed while runs go on. */
 export type BudgetChange = Partial<Pick<Budget, "requests" | "tokens" | "periodMs" | "concurrency">>;
 
-const UNIT_MS: { readonly [unit: string]: number } = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const LONGEST_MS = 31 * 86_400_000;
+const LONGEST_DAYS = 31;
+const LONGEST_MS = LONGEST_DAYS * 86_400_000;
 const LONGEST_TRANSIT_MS = 1000;
 /** The share of the period that a call's way to the vendor may take by default. */
 const TRANSIT_SHARE = 1 / 12;
@@ -66,7 +68,7 @@ export function budgetOf(name: string, options: LimitOptions): Budget {
   checkKnown(owner, options);
   for (const key of ["requests", "tokens", "concurrency", "burst"] as const) checkCount(owner, key, options[key]);
   const algorithm = checkAlgorithm(owner, options);
-  const periodMs = durationMs(owner, "per", options.per === undefined ? "1m" : options.per);
+  const periodMs = durationMs(owner, "per", options.per === undefined ? "1m" : options.per, LONGEST_DAYS);
   return {
     requests: options.requests ?? null,
     tokens: options.tokens ?? null,
@@ -75,7 +77,12 @@ export function budgetOf(name: string, options: LimitOptions): Budget {
     algorithm,
     burst: options.burst ?? null,
     transitMs: checkTransit(owner, options.transitMs) ?? null,
-    giveUpAfterMs: durationMs(owner, "giveUpAfter", options.giveUpAfter === undefined ? "1h" : options.giveUpAfter),
+    giveUpAfterMs: durationMs(
+      owner,
+      "giveUpAfter",
+      options.giveUpAfter === undefined ? "1h" : options.giveUpAfter,
+      LONGEST_DAYS,
+    ),
   };
 }
 
@@ -136,14 +143,5 @@ function checkTransit(owner: string, value: unknown): number | undefined {
   if (value === undefined || (typeof value === "number" && value >= 0 && value <= LONGEST_MS)) return value;
   throw new RangeError(
     `Expected \`transitMs\` of ${owner} to be a number of milliseconds, 0 or more, got \`${String(value)}\``,
-  );
-}
-
-function durationMs(owner: string, key: string, value: unknown): number {
-  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(String(value)) ?? [];
-  const ms = Number(amount) * (UNIT_MS[unit ?? ""] ?? Number.NaN);
-  if (typeof value === "string" && ms >= 1 && ms <= LONGEST_MS) return ms;
-  throw new RangeError(
-    `Expected \`${key}\` of ${owner} to be a duration from "1ms" to "31d", such as "1s", "1m" or "1h", got \`${String(value)}\``,
   );
 }

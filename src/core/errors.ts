@@ -99,6 +99,14 @@ export function toFailure(thrown: unknown, nowMs?: number): Failure {
   };
 }
 
+/** A failure as an Error once more. Of its class nothing is left but the name. */
+export function errorOf({ name, message, stack, status }: Failure): Error {
+  const error = new Error(message);
+  error.name = name;
+  if (stack !== undefined) error.stack = stack;
+  return status === undefined ? error : Object.assign(error, { status });
+}
+
 /** What a retry needs to know. A refusal that no wait mends is no rate limit, or it would be waited for all the same. */
 function hintsOf(thrown: ErrorLike, isRefused: boolean, nowMs: number | undefined): Hints {
   const { retryable, retryAfterMs } = thrown;

@@ -12,7 +12,12 @@ import {
   visit,
 } from "./node.ts";
 import type { BatchFlowOptions, FlowOptions } from "./options.ts";
+import { Tally } from "./tally.ts";
+import { type Outcome, toleranceOf } from "./tolerance.ts";
 import { drive, type MaybePromise, type Turn } from "./turn.ts";
+
+/** How a branch ended, or, where failures are collected, whether it did. */
+type BranchResult = BranchEnd | Outcome<BranchEnd>;
 
 /**
  * Walks nodes along the actions their `post` returns, from `start` until no successor is left. A flow is a node: flows nest,
@@ -110,7 +115,8 @@ function ordinal(count: number): string {
 
 /**
  * Runs its sub-flow once for each params that `prep` returns, in order. Params merge over the flow's own; nested batches
- * accumulate, and the inner key wins. `post` gets the list of params, `undefined`, and how each branch ended.
+ * accumulate, and the inner key wins. `post` gets the list of params, `undefined`, and how each branch ended; with
+ * `onItemError: "collect"` the list of params and an `Outcome` of each branch's end.
  *
  * @example
  * class EachFile extends BatchFlow<{ files: string[] }> {
@@ -142,15 +148,17 @@ export class BatchFlow<
 
   protected override *_visit(shared: S): Turn<BranchEnd> {
     const paramsList = (yield gather(yield this.prep(shared), this)) as NP;
-    const branches = yield* this._branches(shared, paramsList);
-    const action = (yield this.post(shared, paramsList, undefined, branches)) as Action | undefined;
+    const tally = new Tally(this._options, `branches of ${nameOf(this as BaseNode)}`, paramsList.length);
+    const ends = yield* this._branches(shared, paramsList, tally);
+    const [outcomes, branches] = toleranceOf(this._options) ? [ends, undefined] : [undefined, ends];
+    const action = (yield this.post(shared, paramsList, outcomes, branches as BranchEnd[])) as Action | undefined;
     return { action, result: undefined };
   }
 
-  protected *_branches(shared: S, paramsList: NP): Turn<BranchEnd[]> {
-    const ends: BranchEnd[] = [];
+  protected *_branches(shared: S, paramsList: NP, tally: Tally): Turn<BranchResult[]> {
+    const ends: BranchResult[] = [];
     // A copy's: the list may be an alias of one in `shared`, to which branches add.
-    for (const params of [...paramsList]) ends.push(yield* branch(this, shared, params));
+    for (const params of [...paramsList]) ends.push(yield* tally.of(branch(this, shared, params)));
     return ends;
   }
 }
@@ -165,9 +173,9 @@ export class ParallelBatchFlow<
     return "parallel-batch-flow";
   }
 
-  protected override *_branches(shared: S, paramsList: NP): Turn<BranchEnd[]> {
-    const run = (params: NonIterableObject) => drive(branch(this, shared, params));
-    return (yield mapAtOnce(paramsList, run, this._options.concurrency)) as BranchEnd[];
+  protected override *_branches(shared: S, paramsList: NP, tally: Tally): Turn<BranchResult[]> {
+    const run = (params: NonIterableObject) => drive(tally.of(branch(this, shared, params)));
+    return (yield mapAtOnce(paramsList, run, this._options.concurrency)) as BranchResult[];
   }
 }
 

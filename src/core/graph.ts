@@ -1,6 +1,7 @@
 import type { Flow } from "./flow.ts";
 import { nameOf } from "./follow.ts";
 import { type Action, type BaseNode, endsUnexpectedly, type NodeKind } from "./node.ts";
+import { type Tolerance, toleranceOf } from "./tolerance.ts";
 
 /** A flow's shape as data: what is stored with a run, compared after a deploy, and drawn. */
 export interface GraphShape {
@@ -54,6 +55,11 @@ export class Graph {
   /** How many nodes one walk through a flow may visit; `Infinity` where nothing bounds it. */
   maxSteps(id: string): number {
     return this.node(id)["_options"].maxSteps ?? Infinity;
+  }
+
+  /** How many items or branches of a node may fail; `null` where the first that does is its own failure. */
+  tolerance(id: string): Tolerance | null {
+    return toleranceOf(this.node(id)["_options"]);
   }
 
   /**

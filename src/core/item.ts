@@ -7,6 +7,8 @@ export interface History {
   attempts: number;
   /** Times its executor was lost while it ran. */
   crashes: number;
+  /** Times that a redrive made its attempts anew: those before it count no more. */
+  redrives: number;
 }
 
 /** What becomes of an item that did not succeed. */

@@ -13,7 +13,10 @@ export type PostResult = Action | undefined | void;
 export type NonIterableObject = Partial<Record<string, unknown>> & { [Symbol.iterator]?: never };
 /** What `prep` of a batch node may return. Where the item type is not given, anything type-checks, as upstream. */
 export type Items<Item> = unknown extends Item ? unknown : Iterable<Item> | AsyncIterable<Item> | null | undefined;
-/** What `post` of a batch node gets: the results in input order. */
+/**
+ * What `post` of a batch node gets: the results in input order. With `onItemError: "collect"` an `Outcome` of each: a node that
+ * says so declares `post(shared: S, items: Item[], outcomes: Outcome<Result>[])`.
+ */
 export type Results<Result> = unknown extends Result ? unknown : Result[];
 
 /** What a node is, whatever its class is called. */
@@ -49,7 +52,7 @@ export class BaseNode<
   declare protected _follower: ((index: number | null, data: unknown) => void) | undefined;
 
   constructor(options: NodeOptions | BatchFlowOptions = {}) {
-    checkOptions(this.constructor.name, options);
+    checkOptions(this.constructor.name, options, this._kind.includes("batch"));
     this._options = options;
   }
 
@@ -70,7 +73,7 @@ export class BaseNode<
 
   /**
    * Writes to `shared` and returns the action that picks the successor; nothing and `""` mean `"default"`. Only a batch flow's
-   * gets `branches`.
+   * gets `branches`. A batch that collects failures gives an `Outcome` of each item, or of each branch's end, as `execRes`.
    */
   post(_shared: S, _prepRes: PrepRes, _execRes: ExecRes, _branches?: BranchEnd[]): MaybePromise<PostResult> {
     return undefined;

@@ -1,4 +1,5 @@
 import { describeType } from "./errors.ts";
+import { checkFailurePolicy, type FailurePolicy } from "./tolerance.ts";
 
 /** How a node uses a limit. */
 export interface LimitUse<Item = unknown> {
@@ -11,7 +12,7 @@ export interface LimitUse<Item = unknown> {
 }
 
 /** What a node may be told beside PocketFlow's two numbers. */
-export interface NodeOptions<Item = unknown> {
+export interface NodeOptions<Item = unknown> extends FailurePolicy {
   /** The node's id in graphs, items and errors; its class's name otherwise. */
   name?: string;
   /** Attempts of exec in all, the first included; `Infinity` never gives up. Default 1. */
@@ -20,8 +21,17 @@ export interface NodeOptions<Item = unknown> {
   wait?: number;
   /** What `wait` is multiplied by after each further attempt. Default 1. */
   backoff?: number;
+  /** Seconds that a wait grown by `backoff` is at most. Default: a day. What a vendor asks for may be longer. */
+  maxWait?: number;
   /** The share of a wait that chance may take away, 0 to 1. Default 0. */
   jitter?: number;
+  /**
+   * Whether another attempt makes sense after an error; `false` ends the item's attempts at once, as a `NonRetryableError` does.
+   * Called where exec ran, with what it threw. Default: always.
+   *
+   * @example new Summaries({ maxRetries: 5, retryIf: (error) => !(error instanceof SyntaxError) });
+   */
+  retryIf?(error: Error): boolean;
   /** How many items may be in exec at once. Default: all in memory, 16 in a durable run. */
   concurrency?: number;
   /** How many items one executor of a durable run holds at once. Default 6: the platform holds back a 7th outgoing connection. */
@@ -53,7 +63,7 @@ export interface FlowOptions {
 }
 
 /** What a batch flow may be told. */
-export interface BatchFlowOptions extends FlowOptions {
+export interface BatchFlowOptions extends FlowOptions, FailurePolicy {
   /** How many branches of a parallel batch flow may be under way at once. Default: all. */
   concurrency?: number;
 }
@@ -68,17 +78,20 @@ const CHECKS: { readonly [key: string]: Check } = {
   maxSteps: WHOLE,
   perExecutor: WHOLE,
   wait: ["a number of seconds, 0 or more", (n) => n >= 0 && n < Infinity],
+  maxWait: ["a number of seconds, 0 or more", (n) => n >= 0 && n < Infinity],
   backoff: ["a factor of at least 1", (n) => n >= 1 && n < Infinity],
   jitter: ["a share from 0 to 1", (n) => n >= 0 && n <= 1],
   timeout: ["a number of seconds above 0 and up to 540", (n) => n > 0 && n <= 540],
 };
 
 /** Throws for the first option that cannot be meant, naming the node, the option and what came. */
-export function checkOptions(owner: string, options: object): void {
+export function checkOptions(owner: string, options: object, isBatch = false): void {
+  checkFailurePolicy(owner, options, isBatch);
   for (const [key, value] of Object.entries(options)) {
     const check = CHECKS[key];
     if (key === "executor") checkExecutor(owner, value);
     if (key === "limit") checkLimits(owner, value as NodeOptions["limit"]);
+    if (key === "retryIf") checkRetryIf(owner, value);
     if (value === undefined || !check) continue;
     const [expected, holds] = check;
     if (typeof value !== "number" || !holds(value)) {
@@ -90,6 +103,13 @@ export function checkOptions(owner: string, options: object): void {
 function checkExecutor(owner: string, value: unknown): void {
   if (value === undefined || value === "object" || value === "queue") return;
   throw new RangeError(`Expected \`executor\` of ${owner} to be "object" or "queue", got \`${String(value)}\``);
+}
+
+function checkRetryIf(owner: string, value: unknown): void {
+  if (value === undefined || typeof value === "function") return;
+  throw new TypeError(
+    `Expected \`retryIf\` of ${owner} to be a function from an error to true or false, got ${describeType(value)}`,
+  );
 }
 
 /** The limits that a node's options name, each as a use. */

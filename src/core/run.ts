@@ -1,8 +1,22 @@
 import { stepsExceeded } from "./flow.ts";
 import type { Graph } from "./graph.ts";
 import type { Action } from "./node.ts";
+import { isExceeded, toleranceExceeded } from "./tolerance.ts";
 
 export type RunStatus = "queued" | "running" | "paused" | "completed" | "failed" | "canceled";
+
+/**
+ * Why a run has finished. Completed: no item failed, or no more than was tolerated. Failed: an item, too many items, a hook or the
+ * flow itself, or the time was up.
+ */
+export type CompletionReason =
+  | "all-succeeded"
+  | "failures-tolerated"
+  | "item-failed"
+  | "tolerance-exceeded"
+  | "flow-failed"
+  | "deadline-exceeded"
+  | "canceled";
 
 /** Why a run failed or is paused, and where. */
 export interface RunError {
@@ -12,6 +26,12 @@ export interface RunError {
   branch: string | null;
   index: number | null;
   attempts: number | null;
+}
+
+/** What ends a run, or a branch, other than as it should. */
+export interface Fault {
+  error: RunError;
+  reason: CompletionReason;
 }
 
 export interface RunState {
@@ -25,10 +45,29 @@ export interface RunState {
   warnings: string[];
   startedMs: number | null;
   finishedMs: number | null;
+  completionReason: CompletionReason | null;
+  /** Somebody asked for a pause: the run is paused until somebody asks for it to go on, whatever else it is paused for. */
+  isPauseAsked: boolean;
+  /** The latest redrives, and how many there were. */
+  redrives: Redrive[];
+  redriveCount: number;
 }
 
-/** Where a step stands. A flow is a step too: its exec phase is the walk through its nodes, or its branches. */
-export type Phase = "prep" | "exec" | "post" | "done";
+/** A finished run was taken up again. */
+export interface Redrive {
+  atMs: number;
+  /** What it was before. */
+  status: RunStatus;
+  completionReason: CompletionReason | null;
+  /** How many items, or branches, had failed that run again. */
+  failed: number;
+}
+
+/**
+ * Where a step stands. A flow is a step too: its exec phase is the walk through its nodes, or its branches. A step is stopped
+ * where its branch has failed, and the batch flow collects failures.
+ */
+export type Phase = "prep" | "exec" | "post" | "done" | "stopped";
 
 /** One visit of a node by a branch. */
 export interface Step {
@@ -51,6 +90,10 @@ export interface Step {
   branches: number;
   begun: number;
   ended: number;
+  /** Of a batch flow that collects failures: how many of the branches that ended have failed. */
+  failedBranches: number;
+  /** Of a stopped step: where it stood. */
+  stoppedIn: Exclude<Phase, "done" | "stopped"> | null;
 }
 
 /** How a branch of a batch flow ended. */
@@ -62,16 +105,27 @@ export interface EndedBranch {
   action: Action | null;
   /** The step whose results it ended with; nothing where that was a batch flow. */
   end: number | null;
+  /** Where it failed; nothing where it did not. */
+  error: RunError | null;
 }
 
-export type Event =
-  | { type: "started" }
+/** What happens to one step. */
+export type StepEvent =
   /** `size` is the number of items, or of a batch flow's branches. */
   | { type: "prepared"; step: number; size: number }
   | { type: "branched"; step: number }
   | { type: "executed"; step: number }
-  | { type: "posted"; step: number; action: Action | null }
-  | { type: "broke"; error: RunError }
+  /** `hasFailures` is asked of the last hook alone: whether any item of the run has failed. */
+  | { type: "posted"; step: number; action: Action | null; hasFailures?: boolean }
+  /** A step has failed, and with it its branch, and with that its run; unless a batch flow in between collects failures. */
+  | ({ type: "failed"; step: number } & Fault);
+
+export type Event =
+  | StepEvent
+  | { type: "started" }
+  | ({ type: "broke" } & Fault)
+  | { type: "paused" }
+  | { type: "resumed" }
   | { type: "canceled" }
   | { type: "graph-changed"; error: RunError }
   | { type: "graph-restored" };
@@ -98,6 +152,10 @@ export const NEW_RUN: RunState = {
   warnings: [],
   startedMs: null,
   finishedMs: null,
+  completionReason: null,
+  isPauseAsked: false,
+  redrives: [],
+  redriveCount: 0,
 };
 
 /** A run records this many undeclared ends and no more: an endless loop must not fill its row. */
@@ -111,9 +169,15 @@ export function isFinished(status: RunStatus): boolean {
   return status === "completed" || status === "failed" || status === "canceled";
 }
 
+/** Where a step of a run is found, and all that are under way. */
+export interface Steps {
+  of(id: number): Step | undefined;
+  open(): Iterable<Step>;
+}
+
 /** What a transition is decided on, beside the event. */
 interface Scene {
-  stepOf: (id: number) => Step | undefined;
+  steps: Steps;
   graph: Graph;
   nowMs: number;
 }
@@ -122,44 +186,56 @@ interface Scene {
  * Decides what an event makes of a run. Pure: nothing is written and nothing is done here; the caller keeps the returned state
  * and then performs the effects. An event that comes too late (the run has finished, the step has moved on) changes nothing.
  */
-export function transition(
-  run: RunState,
-  stepOf: (id: number) => Step | undefined,
-  event: Event,
-  graph: Graph,
-  nowMs: number,
-): Transition {
+export function transition(run: RunState, steps: Steps, event: Event, graph: Graph, nowMs: number): Transition {
   if (isFinished(run.status)) return unchanged(run);
-  const scene: Scene = { stepOf, graph, nowMs };
+  const scene: Scene = { steps, graph, nowMs };
+  if ("step" in event) return transitionOfStep(run, event, scene);
   switch (event.type) {
     case "started":
       if (run.status !== "queued") return unchanged(run);
       return begin({ ...run, status: "running", startedMs: nowMs }, [
         { branch: "", node: graph.root, parent: null, visit: 1, params: null },
       ]);
-    case "prepared":
-      return at(run, stepOf(event.step), "prep", (step) => prepared(run, step, event.size, graph));
-    case "branched":
-      return at(run, stepOf(event.step), "exec", (step) => branched(run, step, BRANCHES_A_TURN, graph));
-    case "executed":
-      return at(run, stepOf(event.step), "exec", (step) => toPost(run, step, null));
-    case "posted":
-      return at(run, stepOf(event.step), "post", (step) => posted(run, step, event.action, scene));
     case "broke":
-      return finish({ ...run, status: "failed", error: event.error }, [], nowMs);
+      return finish({ ...run, status: "failed", error: event.error, completionReason: event.reason }, [], nowMs);
     case "canceled":
-      return finish({ ...run, status: "canceled" }, [], nowMs);
+      return finish({ ...run, status: "canceled", error: null, completionReason: "canceled" }, [], nowMs);
+    case "paused":
+      return unchanged({ ...run, status: "paused", isPauseAsked: true });
+    case "resumed":
+      return unchanged(goingOn({ ...run, isPauseAsked: false }));
     case "graph-changed":
       return unchanged({ ...run, status: "paused", error: event.error });
     case "graph-restored":
-      return unchanged(restored(run));
+      return unchanged(goingOn({ ...run, error: null }));
   }
 }
 
-/** A run that was paused before its first step has not begun yet. */
-function restored(run: RunState): RunState {
-  if (run.status !== "paused") return run;
-  return { ...run, status: run.lastStep === 0 ? "queued" : "running", error: null };
+/** What an event makes of one step. It changes nothing where that is not at the phase which the event is about. */
+function transitionOfStep(run: RunState, event: StepEvent, scene: Scene): Transition {
+  const step = scene.steps.of(event.step);
+  switch (event.type) {
+    case "prepared":
+      return at(run, step, "prep", (step) => prepared(run, step, event.size, scene.graph));
+    case "branched":
+      return at(run, step, "exec", (step) => branched(run, step, BRANCHES_A_TURN, scene.graph));
+    case "executed":
+      return at(run, step, "exec", (step) => toPost(run, step, null));
+    case "posted":
+      return at(run, step, "post", (step) => posted(run, step, event, scene));
+    case "failed":
+      return step && isOpen(step) ? failed(run, step, event, scene) : unchanged(run);
+  }
+}
+
+export function isOpen({ phase }: Pick<Step, "phase">): boolean {
+  return phase !== "done" && phase !== "stopped";
+}
+
+/** A paused run that has nothing left to be paused for. One that was paused before its first step has not begun yet. */
+function goingOn(run: RunState): RunState {
+  if (run.status !== "paused" || run.isPauseAsked || run.error !== null) return run;
+  return { ...run, status: run.lastStep === 0 ? "queued" : "running" };
 }
 
 /** What a run at rest has to do: derived from where its steps stand, so that nothing is forgotten by a crash. */
@@ -181,6 +257,17 @@ function at(run: RunState, step: Step | undefined, phase: Phase, move: (step: St
   return step?.phase === phase ? move(step) : unchanged(run);
 }
 
+const NEW_STEP = {
+  phase: "prep",
+  lastAction: null,
+  end: null,
+  branches: 0,
+  begun: 0,
+  ended: 0,
+  failedBranches: 0,
+  stoppedIn: null,
+} as const;
+
 type Place = Pick<Step, "branch" | "node" | "parent" | "visit" | "params">;
 
 function begin(run: RunState, places: Place[], moved: Step[] = []): Transition {
@@ -191,8 +278,7 @@ function begin(run: RunState, places: Place[], moved: Step[] = []): Transition {
 }
 
 function stepAt(id: number, { branch, node, parent, visit, params }: Place): Step {
-  const empty = { lastAction: null, end: null, branches: 0, begun: 0, ended: 0 };
-  return { id, branch, node, parent, phase: "prep", visit, params, ...empty };
+  return { ...NEW_STEP, id, branch, node, parent, visit, params };
 }
 
 function prepared(run: RunState, step: Step, size: number, graph: Graph): Transition {
@@ -240,36 +326,95 @@ function toPost(run: RunState, step: Step, lastAction: Action | null): Transitio
   return { ...unchanged(run), steps: [inPost], effects: [{ type: "hook", hook: "post", step: step.id }] };
 }
 
-function posted(run: RunState, step: Step, action: Action | null, { stepOf, graph, nowMs }: Scene): Transition {
+function posted(
+  run: RunState,
+  step: Step,
+  { action, hasFailures }: StepEvent & { type: "posted" },
+  scene: Scene,
+): Transition {
+  const { steps, graph, nowMs } = scene;
   const done: Step = { ...step, phase: "done" };
   // The node that is the whole flow runs alone, as PocketFlow's `run()` has it: successors are for a walk.
-  if (step.parent === null) return finish({ ...run, status: "completed", action: action || null }, [done], nowMs);
-  const parent = stepOf(step.parent) as Step;
+  if (step.parent === null) {
+    const completionReason = hasFailures ? "failures-tolerated" : "all-succeeded";
+    return finish({ ...run, status: "completed", action: action || null, completionReason }, [done], nowMs);
+  }
+  const parent = steps.of(step.parent) as Step;
   const next = graph.next(step.node, action || "default");
-  if (next !== undefined) return goOn(run, done, next, parent, { graph, nowMs });
+  if (next !== undefined) return goOn(run, done, next, parent, scene);
   const warned = withWarning(run, graph.warning(step.node, action || "default"));
   const end = graph.startOf(step.node) === undefined ? step.id : step.end;
   const ended = isBatchFlow(parent, graph)
-    ? branchEnded(warned, parent, { step: parent.id, index: indexOf(step), action, end }, graph)
+    ? branchEnded(warned, parent, { step: parent.id, index: indexOf(step), action, end, error: null }, graph)
     : toPost(warned, { ...parent, end }, action);
   return { ...ended, steps: [done, ...ended.steps] };
 }
 
 /** The walk goes on at its next node, unless it has visited as many as its flow allows. */
-function goOn(
-  run: RunState,
-  done: Step,
-  next: string,
-  parent: Step,
-  { graph, nowMs }: Omit<Scene, "stepOf">,
-): Transition {
+function goOn(run: RunState, done: Step, next: string, parent: Step, scene: Scene): Transition {
+  const { graph } = scene;
   const { branch, visit, params } = done;
   if (visit < graph.maxSteps(parent.node)) {
     return begin(run, [{ branch, node: next, parent: parent.id, visit: visit + 1, params }], [done]);
   }
   const { name, message } = stepsExceeded(graph.node(parent.node), graph.node(next));
   const error: RunError = { name, message, node: next, branch, index: null, attempts: null };
-  return finish({ ...run, status: "failed", error }, [done], nowMs);
+  // Where it stood: should the flow allow more steps one day, the walk goes on from here.
+  const step = scene.steps.of(done.id) as Step;
+  return failed(run, step, { error, reason: "flow-failed" }, scene);
+}
+
+/**
+ * A step has failed. The innermost batch flow around it that collects failures goes on without the branch; where there is none
+ * the run has failed, and keeps its steps where they stand.
+ */
+function failed(run: RunState, step: Step, fault: Fault, scene: Scene): Transition {
+  const { steps, graph, nowMs } = scene;
+  const chain = [step];
+  // Of a batch flow that stops all branches do.
+  let isMany = isBatchFlow(step, graph);
+  for (let child = step; child.parent !== null; chain.push(child)) {
+    const parent = steps.of(child.parent) as Step;
+    const isBatch = isBatchFlow(parent, graph);
+    if (isBatch && graph.tolerance(parent.node)) {
+      const stopped = isMany ? [...openWithin(child.branch, steps)] : chain;
+      return branchFailed(run, parent, indexOf(child), stopped, fault, scene);
+    }
+    isMany ||= isBatch;
+    child = parent;
+  }
+  const { error, reason: completionReason } = fault;
+  return finish({ ...run, status: "failed", error, completionReason }, [], nowMs);
+}
+
+function* openWithin(branch: string, steps: Steps): Generator<Step> {
+  for (const step of steps.open()) if (step.branch === branch || step.branch.startsWith(`${branch}/`)) yield step;
+}
+
+/** A branch has failed of a batch flow that collects failures: it goes on with the others, unless that is one too many. */
+function branchFailed(
+  run: RunState,
+  before: Step,
+  index: number,
+  stopped: Step[],
+  { error }: Fault,
+  scene: Scene,
+): Transition {
+  const { graph } = scene;
+  const { id, node, branch, branches } = before;
+  const flow = { ...before, failedBranches: before.failedBranches + 1 };
+  const tolerance = graph.tolerance(node);
+  if (tolerance && isExceeded(tolerance, flow.failedBranches, branches)) {
+    const { name, message } = toleranceExceeded(`the ${branches} branches of ${node}`, tolerance, flow.failedBranches);
+    const exceeded: RunError = { name, message, node, branch, index: null, attempts: null };
+    return failed(run, before, { error: exceeded, reason: "tolerance-exceeded" }, scene);
+  }
+  const ended = branchEnded(run, flow, { step: id, index, action: null, end: null, error }, graph);
+  return { ...ended, steps: [...stopped.map(stop), ...ended.steps] };
+}
+
+function stop(step: Step): Step {
+  return { ...step, phase: "stopped", stoppedIn: step.phase as Exclude<Phase, "done" | "stopped"> };
 }
 
 /** A branch has ended: the next one begins in its place, or, after the last, the batch flow's post. */

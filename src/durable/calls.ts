@@ -33,8 +33,8 @@ export class Calls {
   }
 
   wake({ slot, wake, home }: Wake): void {
-    const { run, flowName: flow, waitUntil } = this.#caller;
-    const order = { run, flow, slot, wake };
+    const { run, flowName, flow, waitUntil } = this.#caller;
+    const order = { run, flow: flowName, version: flow.version, slot, wake };
     const sent = home === "inline" ? this.#pullInline(order) : this.#ports[home](order);
     waitUntil(sent.catch((error) => console.warn({ message: "A wake was not sent", run, slot, error: String(error) })));
   }

@@ -1,5 +1,5 @@
 import { sleep } from "../core/attempt.ts";
-import type { Effect } from "../core/run.ts";
+import type { Effect, RunState } from "../core/run.ts";
 import type { EmitStore } from "./emits.ts";
 import type { Pages } from "./pages.ts";
 import type { Permits } from "./permits.ts";
@@ -34,14 +34,14 @@ export class Desk {
     return { answer: this.reply(first, nowMs), effects };
   }
 
-  take({ slot, fence, outcomes, begun, emits, isIdle }: Report, nowMs: number): Effect[] {
-    const { ledger, state, isFinished } = this.#walk;
+  take({ slot, fence, outcomes, begun, emits, isIdle, isClaiming }: Report, nowMs: number): Effect[] {
+    const { ledger, flow, isFinished } = this.#walk;
     if (emits.length > 0 && !isFinished) this.#keepEmits(emits, nowMs);
-    // The node of a paused run may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
-    const known = state.status === "paused" ? outcomes.filter(({ ok }) => ok) : outcomes;
+    // The node of a changed flow may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
+    const known = flow.changes.length > 0 ? outcomes.filter(({ ok }) => ok) : outcomes;
     ledger.begun(slot, fence, begun, nowMs);
     const effects = this.#walk.react(ledger.settle(slot, fence, known, nowMs, Math.random));
-    if (isFinished && isIdle && ledger.slots.isCurrent(slot, fence)) ledger.drop(slot, nowMs);
+    if (isIdle && (isFinished || !isClaiming) && ledger.slots.isCurrent(slot, fence)) ledger.letGo(slot, nowMs);
     return effects;
   }
 
@@ -72,7 +72,7 @@ export class Desk {
   ): Reply {
     const { ledger, state } = this.#walk;
     const isCurrent = ledger.slots.isCurrent(slot, fence);
-    const isStopped = !isCurrent || state.status === "canceled";
+    const isStopped = !isCurrent || isCutShort(state);
     const isClosed = !isCurrent || state.status !== "running";
     const claimed = isClosed || !isClaiming ? [] : ledger.claim(slot, received, this.#pages.meter(), nowMs);
     ledger.slots.answered(slot);
@@ -103,9 +103,16 @@ export class Desk {
   }
 
   #claimed({ step, index, attempts, permits }: HeldItem): ClaimedItem {
-    const isLast = this.#walk.ledger.group(step)?.isLastAttempt({ step, index }) ?? true;
-    const item = { step, index, attempts, isLast, item: this.#pages.item(step, index) };
+    const group = this.#walk.ledger.group(step);
+    const isLast = group?.isLastAttempt({ step, index }) ?? true;
+    const redrives = group?.history({ step, index }).redrives ?? 0;
+    const item = { step, index, attempts, redrives, isLast, item: this.#pages.item(step, index) };
     if (permits.length === 0) return item;
     return { ...item, refusalCosts: this.#permits.hasGivenUp(permits) ? "an attempt" : "nothing" };
   }
+}
+
+/** Whether what is in exec is to end now: a run that has failed lets it end by itself. */
+function isCutShort({ completionReason }: RunState): boolean {
+  return completionReason === "canceled" || completionReason === "deadline-exceeded";
 }

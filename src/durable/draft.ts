@@ -1,5 +1,13 @@
 import type { Graph } from "../core/graph.ts";
-import { type Effect, type EndedBranch, type Event, type RunState, transition } from "../core/run.ts";
+import {
+  type Effect,
+  type EndedBranch,
+  type Event,
+  isOpen,
+  type RunState,
+  type Steps,
+  transition,
+} from "../core/run.ts";
 import type { Emit } from "./emits.ts";
 import type { StoredNeeds } from "./needs.ts";
 import type { StepRow } from "./step-store.ts";
@@ -22,6 +30,8 @@ export class Draft {
   /** Steps of which prep, or post, has ended. */
   readonly prepared: number[] = [];
   readonly posted: number[] = [];
+  /** Steps that were stopped with their branch. */
+  readonly stopped: number[] = [];
   readonly emits: Emit[] = [];
   /** Gives what the run gives back, encoded, if it is complete. */
   output: (() => string) | null = null;
@@ -44,6 +54,15 @@ export class Draft {
     return this.steps.get(id) ?? this.#settled.get(id) ?? this.#stored.get(id);
   }
 
+  /** The steps that are under way. */
+  *open(): Generator<StepRow> {
+    for (const id of this.#stored.keys()) {
+      const row = this.step(id) as StepRow;
+      if (isOpen(row)) yield row;
+    }
+    for (const row of this.steps.values()) if (!this.#stored.has(row.id) && isOpen(row)) yield row;
+  }
+
   put(row: StepRow): void {
     if (row.phase === "post" && row.total > 0) this.#settled.set(row.id, row);
     else {
@@ -54,10 +73,12 @@ export class Draft {
 
   /** Decides what an event makes of the run. */
   apply(event: Event, graph: Graph, nowMs: number): Effect[] {
-    const { run, steps, ends, effects } = transition(this.state, (id) => this.step(id), event, graph, nowMs);
+    const around: Steps = { of: (id) => this.step(id), open: () => this.open() };
+    const { run, steps, ends, effects } = transition(this.state, around, event, graph, nowMs);
     this.state = run;
     // A step that is known was given to the transition as its row, and comes back as that.
     for (const step of steps) this.put("total" in step ? (step as StepRow) : { ...UNTOUCHED, ...step });
+    for (const { id, phase } of steps) if (phase === "stopped") this.stopped.push(id);
     for (const ended of ends) this.ends.push(ended);
     return effects;
   }

@@ -1,6 +1,7 @@
 import { type Attempt, callExec, inTime } from "../core/attempt.ts";
 import { decode, encode } from "../core/codec.ts";
 import { type Failure, toFailure } from "../core/errors.ts";
+import { judged } from "../core/exec.ts";
 import { type BaseNode, Node, ParallelBatchNode } from "../core/node.ts";
 import { drive, type MaybePromise } from "../core/turn.ts";
 import type { Outcome } from "./items.ts";
@@ -38,8 +39,9 @@ function* call(
     if (failure.rateLimited && refusalCosts === "nothing") {
       return { step, index, attempts, ...failed(failure, fields), isAttempt: false } as Outcome;
     }
-    const isFinal = isLast || failure.retryable === false;
-    if (!isFinal || isStopped()) return { step, index, attempts, ...failed(failure, fields) };
+    const verdict = judged(self, failure, error);
+    const isFinal = isLast || verdict.retryable === false;
+    if (!isFinal || isStopped()) return { step, index, attempts, ...failed(verdict, fields) };
     return { step, index, attempts, ...(yield* fallback({ self, fields }, claimed, error, attempt)) };
   }
 }

@@ -77,8 +77,9 @@ class Call extends Attempt {
   isAbandoned = false;
 
   constructor(run: string, claimed: ClaimedItem, beganMs: number, onEmit: (data: unknown) => void) {
-    const { step, index, attempts, refusalCosts } = claimed;
-    super(`${run}/${step}/${index}/${attempts + 1}`, attempts + 1, onEmit);
+    const { step, index, attempts, redrives, refusalCosts } = claimed;
+    // What a redrive repeats is another attempt, though its count begins anew.
+    super(`${run}/${step}/${index}/${redrives > 0 ? `r${redrives}/` : ""}${attempts + 1}`, attempts + 1, onEmit);
     this.claimed = claimed;
     this.beganMs = beganMs;
     this.isTold = refusalCosts === undefined;
@@ -120,8 +121,7 @@ class Puller {
   async run(): Promise<Ending> {
     const { order, delivery, flow } = this.#slice;
     const entry = { slot: order.slot, wake: order.wake, delivery, entry: crypto.randomUUID() };
-    const shape = JSON.stringify(flow.shape);
-    const entered = await this.#call((port) => port.enter(entry, shape));
+    const entered = await this.#call((port) => port.enter(entry, flow.fingerprint));
     if (!entered) return "refused";
     // A slot that was lost must be left at once, since its next wake comes to this same place; what was in exec there lingers.
     const reply = await this.#work(entered, (latest) => latest.isStopped || this.#isOver(latest));

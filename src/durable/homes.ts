@@ -45,8 +45,9 @@ export class ExecutorObject extends DurableObject {
   override async alarm(): Promise<void> {
     const order = this.ctx.storage.kv.get<Order>("order");
     if (!order) return;
-    if (!this.#registry.has(order.flow)) return this.ctx.storage.deleteAll();
-    const flow = this.#registry.make(order.flow);
+    const { version = null } = order;
+    if (!this.#registry.has(order.flow, version)) return this.ctx.storage.deleteAll();
+    const flow = this.#registry.make(order.flow, version);
     const connect = () => this.#connect(order.run);
     const linger = (rest: Promise<unknown>) => this.ctx.waitUntil(rest);
     const reach = (nudge: () => void) => {
@@ -71,12 +72,12 @@ export async function consume(batch: MessageBatch, registry: Registry, connect: 
 
 async function answer(message: Message, registry: Registry, connect: Connect): Promise<void> {
   const order = message.body;
-  if (!isOrder(order) || !registry.has(order.flow)) {
+  if (!isOrder(order) || !registry.has(order.flow, order.version ?? null)) {
     console.error({ message: "A queue message is no wake of this Worker's flows", id: message.id });
     return message.retry();
   }
   const claimMs = order.wake === 1 ? QUEUE_FIRST_CLAIM_MS : QUEUE_CLAIM_MS;
-  const flow = registry.make(order.flow);
+  const flow = registry.make(order.flow, order.version ?? null);
   const lingering: Promise<unknown>[] = [];
   const ending = await pull({
     order,
@@ -93,6 +94,7 @@ async function answer(message: Message, registry: Registry, connect: Connect): P
 
 function isOrder(body: unknown): body is Order {
   if (typeof body !== "object" || body === null) return false;
-  const { run, flow, slot, wake } = body as { [key: string]: unknown };
-  return typeof run === "string" && typeof flow === "string" && typeof slot === "number" && typeof wake === "number";
+  const { run, flow, slot, wake, version } = body as { [key: string]: unknown };
+  const isNamed = typeof run === "string" && typeof flow === "string" && typeof (version ?? "") === "string";
+  return isNamed && typeof slot === "number" && typeof wake === "number";
 }

@@ -1,10 +1,11 @@
 import { decode, encode } from "../core/codec.ts";
-import { describeType } from "../core/errors.ts";
+import { describeType, errorOf, type Failure } from "../core/errors.ts";
 import { BatchFlow } from "../core/flow.ts";
 import { isOneShot } from "../core/items.ts";
 import type { BaseNode, BranchEnd } from "../core/node.ts";
 import { rawOf, withoutProxies } from "../core/recorder.ts";
-import type { Effect, RunError } from "../core/run.ts";
+import type { Effect, Fault, RunError } from "../core/run.ts";
+import type { Outcome } from "../core/tolerance.ts";
 import { isThenable } from "../core/turn.ts";
 import type { SoloItem } from "./draft.ts";
 import { type Emit, writeEmit } from "./emits.ts";
@@ -15,7 +16,7 @@ import type { Pages } from "./pages.ts";
 import type { StepRow } from "./step-store.ts";
 import type { Store } from "./store.ts";
 import { checkLength } from "./text.ts";
-import { brokenAt, type Walk } from "./walk.ts";
+import { faultAt, type Walk } from "./walk.ts";
 
 /** A hook may take this long: it is run again after a crash, so long work belongs into exec. */
 const HOOK_TIMEOUT_MS = 5 * 60 * 1000;
@@ -27,11 +28,11 @@ export class Hooks {
   readonly #walk: Walk;
   readonly #store: Store;
   readonly #pages: Pages;
-  readonly #onBroke: (error: RunError) => void;
+  readonly #onBroke: (fault: Fault) => void;
   /** What hooks that are under way have emitted: it is told when what they did is stored, and not twice if they are lost. */
   readonly #told = new Map<number, Emit[]>();
 
-  constructor(walk: Walk, store: Store, pages: Pages, onBroke: (error: RunError) => void) {
+  constructor(walk: Walk, store: Store, pages: Pages, onBroke: (fault: Fault) => void) {
     this.#walk = walk;
     this.#store = store;
     this.#pages = pages;
@@ -46,8 +47,8 @@ export class Hooks {
     const step = draft.step(effect.step);
     if (step?.phase !== effect.hook || this.#walk.inHook.has(step.id)) return [];
     const effects = yield* this.#run(effect.hook, step);
-    const { error } = this.#walk.draft.state;
-    if (error) this.#onBroke(error);
+    const { status, error, completionReason: reason } = this.#walk.draft.state;
+    if (status === "failed" && error && reason) this.#onBroke({ error, reason });
     return effects;
   }
 
@@ -59,12 +60,17 @@ export class Hooks {
       this.#walk.draft.emits.push(...(this.#told.get(step.id) ?? []));
       return effects;
     } catch (error) {
-      this.#onBroke(brokenAt(step, error));
-      return [];
+      return this.#isOver(step) ? [] : this.#walk.failed(step.id, faultAt(step, error));
     } finally {
       this.#told.delete(step.id);
       this.#walk.inHook.delete(step.id);
+      if (this.#isOver(step) && this.#walk.isForgotten(step.id)) this.#walk.live.forget(step.id);
     }
+  }
+
+  /** Whether a hook under way is none of the run's any more: that has finished, or stopped the hook's step with its branch. */
+  #isOver({ id, phase }: StepRow): boolean {
+    return this.#walk.isFinished || this.#walk.draft.step(id)?.phase !== phase;
   }
 
   *#prep(step: StepRow): Generator<unknown, Effect[], unknown> {
@@ -73,17 +79,17 @@ export class Hooks {
     const before = writeFields(node);
     const shared = live.sharedFor(step.id);
     const returned = yield inTime(node.prep(shared), step, "prep");
-    if (this.#walk.isFinished) return [];
+    if (this.#isOver(step)) return [];
     const prepRes = withoutProxies(returned);
     const solo = this.#kindOf(step) === "node" ? this.#soloItem(step, prepRes) : null;
     const isMany = this.#isMany(step);
     const size = isMany ? ((yield* this.#storeItems(step, node, prepRes)) as number) : 1;
+    if (this.#isOver(step)) return [];
     const changed = changedFields(node, before);
     const fields = fieldsLeft(node, changed, shared);
     const isList = isMany && this.#isGivenAsList(step, prepRes);
     const canReturn = isList || this.#canReturn(step, prepRes);
     live.keep(step.id, { prepRes: isList ? undefined : prepRes, canReturn, isMany, fields: changed });
-    if (this.#walk.isFinished) return [];
     const total = this.#isFlow(step) ? 0 : size;
     return this.#walk.prepared({ ...step, total, fields, params: live.changedParams(step) }, size, solo);
   }
@@ -93,10 +99,10 @@ export class Hooks {
     const node = this.#nodeOf(step);
     const prepRes = live.prepRes(step.id, () => this.#storedPrepRes(step));
     const given = [live.sharedFor(step.id), prepRes, this.#execRes(step)] as const;
-    const called = this.#isBatchFlow(step) ? node.post(...given, this.#branchEnds(step, node)) : node.post(...given);
+    const called = this.#isBatchFlow(step) ? this.#postBranches(node, step, given) : node.post(...given);
     const action = checkAction(yield inTime(called, step, "post"), step);
     live.close(step.id);
-    if (this.#walk.isFinished) return [];
+    if (this.#isOver(step)) return [];
     const params = live.changedParams(step);
     if (params !== step.params) this.#walk.draft.put({ ...step, params });
     return this.#walk.posted(step.id, action, step.parent === null ? () => this.#output(step) : null);
@@ -123,7 +129,7 @@ export class Hooks {
   *#storeItems(step: StepRow, node: BaseNode, prepRes: unknown): Generator<unknown, number, unknown> {
     const { limits } = this.#walk.flow.planOf(step.node);
     const place = { id: step.node, limits: this.#isFlow(step) ? [] : limits };
-    const pager = new Pager(this.#store, step.id, node, place, () => this.#walk.isFinished);
+    const pager = new Pager(this.#store, step.id, node, place, () => this.#isOver(step));
     const added = pager.addAll(prepRes);
     // One that has written holds up all others, so a source that is slow is given no more time than a hook is.
     yield this.#walk.live.hasWritten(step.id) ? inTime(added, step, "prep") : added;
@@ -152,22 +158,54 @@ export class Hooks {
     if (this.#isBatchFlow(step)) return undefined;
     if (this.#isFlow(step)) return step.lastAction ?? undefined;
     if (step.isSolo) return decode(this.#walk.ledger.takeResult(step.id));
+    if (this.#collects(step)) return Array.from(this.#store.items.outcomes(step.id), outcomeOf);
     const results = Array.from(this.#store.items.results(step.id), decode);
     return this.#kindOf(step) === "node" ? results[0] : results;
   }
 
-  /** How each branch of a batch flow ended, for a post that may want to know. */
-  #branchEnds({ id }: StepRow, node: BaseNode): BranchEnd[] {
-    if (node.post === BatchFlow.prototype.post) return [];
+  /** A batch flow that collects failures gets an outcome of each branch where batch nodes get theirs. */
+  #postBranches(
+    node: BaseNode,
+    step: StepRow,
+    [shared, paramsList, none]: readonly [unknown, unknown, unknown],
+  ): unknown {
+    if (node.post === BatchFlow.prototype.post) return undefined;
+    const ends = this.#branchEnds(step);
+    if (!this.#collects(step))
+      return node.post(
+        shared,
+        paramsList,
+        none,
+        ends.map(({ end }) => end),
+      );
+    const outcomes = ends.map(({ end, error }): Outcome<BranchEnd> => {
+      return error ? { ok: false, error: errorOf(error) } : { ok: true, value: end };
+    });
+    return node.post(shared, paramsList, outcomes);
+  }
+
+  /** How each branch of a batch flow ended. */
+  #branchEnds({ id }: StepRow): { end: BranchEnd; error: RunError | null }[] {
     const ends = this.#walk.endsOf(id);
     const steps = ends.flatMap(({ end }) => end ?? []);
     const nodes = this.#walk.nodesOf(steps);
     const results = this.#store.items.resultsOf(steps);
-    return ends.map(({ action, end }) => {
-      const all = (results.get(end ?? 0) ?? []).map(decode);
-      const isOne = end !== null && this.#walk.flow.graph.kind(nodes.get(end) as string) === "node";
-      return { action: action ?? undefined, result: end === null ? undefined : isOne ? all[0] : all };
+    return ends.map(({ action, end, error }) => {
+      const result = end === null ? undefined : this.#endResult(end, nodes.get(end) as string, results.get(end) ?? []);
+      return { end: { action: action ?? undefined, result }, error };
     });
+  }
+
+  /** What the last node of a branch returned, of which `results` are the texts. */
+  #endResult(step: number, node: string, results: string[]): unknown {
+    const { graph } = this.#walk.flow;
+    if (graph.has(node) && graph.tolerance(node)) return Array.from(this.#store.items.outcomes(step), outcomeOf);
+    const all = results.map(decode);
+    return this.#walk.kindOf(node) === "node" ? all[0] : all;
+  }
+
+  #collects({ node }: StepRow): boolean {
+    return this.#walk.flow.graph.tolerance(node) !== null;
   }
 
   /** What the run gives back if this was its last hook. */
@@ -195,6 +233,10 @@ export class Hooks {
     const kind = this.#kindOf(step);
     return kind !== "node" && kind !== "flow";
   }
+}
+
+function outcomeOf({ ok, body }: { ok: boolean; body: string }): Outcome {
+  return ok ? { ok, value: decode(body) } : { ok: false, error: errorOf(JSON.parse(body) as Failure) };
 }
 
 function isAsync(prepRes: unknown): boolean {

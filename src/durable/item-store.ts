@@ -7,6 +7,7 @@ export interface ItemRow {
   status: "pending" | "deferred" | "succeeded" | "failed";
   attempts: number;
   crashes: number;
+  redrives: number;
   dueMs: number | null;
   startedMs: number | null;
   finishedMs: number | null;
@@ -14,7 +15,7 @@ export interface ItemRow {
 }
 
 const INSERT =
-  "insert or replace into item (step, idx, status, attempts, crashes, due_ms, started_ms, finished_ms, body)";
+  "insert or replace into item (step, idx, status, attempts, crashes, redrives, due_ms, started_ms, finished_ms, body)";
 
 /** The SQL of a run's items: the pages that prep stored, and a row for each item that has something to say. */
 export class ItemStore {
@@ -57,8 +58,7 @@ export class ItemStore {
   /** Forgets the pages of steps that were lost before they were stored: their numbers will be those of others. */
   dropPagesAfter(step: number): void {
     this.#sql.exec("delete from page where step > ?", step);
-    const sql = "delete from long_text where owner glob 'page/*' and cast(substr(owner, 6) as integer) > ?";
-    this.#sql.exec(sql, step);
+    this.#longText.deleteOf(["page"], ">", step);
   }
 
   /** Forgets the pages of a prep that was interrupted. */
@@ -95,13 +95,13 @@ export class ItemStore {
   }
 
   #saveAlike(items: readonly ItemRow[]): void {
-    const { step, index, status, attempts, crashes, dueMs, startedMs, finishedMs } = items[0] as ItemRow;
-    const columns = [status, attempts, crashes, dueMs, startedMs, finishedMs];
+    const { step, index, status, attempts, crashes, redrives, dueMs, startedMs, finishedMs } = items[0] as ItemRow;
+    const columns = [status, attempts, crashes, redrives, dueMs, startedMs, finishedMs];
     const isOfOneStep = items.length === 1 || items[1]?.step === step;
     const bodies: { [number: number]: string | null } = {};
     for (const item of items) bodies[isOfOneStep ? item.index : item.step] = this.#bodyOf(item);
     this.#sql.exec(
-      `${INSERT} select ${isOfOneStep ? "?, key" : "key, ?"}, ?, ?, ?, ?, ?, ?, value from json_each(?)`,
+      `${INSERT} select ${isOfOneStep ? "?, key" : "key, ?"}, ?, ?, ?, ?, ?, ?, ?, value from json_each(?)`,
       isOfOneStep ? step : index,
       ...columns,
       JSON.stringify(bodies),
@@ -111,7 +111,7 @@ export class ItemStore {
   /** What is known of the items of steps, without their bodies, by step and in order. */
   statesOf(steps: readonly number[]): Map<number, Omit<ItemRow, "body">[]> {
     const rows = this.#sql.exec<{ [key: string]: SqlStorageValue }>(
-      `select step, idx, status, attempts, crashes, due_ms, started_ms, finished_ms from item
+      `select step, idx, status, attempts, crashes, redrives, due_ms, started_ms, finished_ms from item
        where step in (select value from json_each(?)) order by step, idx`,
       JSON.stringify(steps),
     );
@@ -124,7 +124,7 @@ export class ItemStore {
   /** The items from index `from` on that have a row, in order; only those of one status if it is given. Read as they are asked for. */
   *from(step: number, from: number, status: string | null): Generator<ItemRow> {
     const rows = this.#sql.exec<{ [key: string]: SqlStorageValue }>(
-      `select idx, status, attempts, crashes, due_ms, started_ms, finished_ms, body from item
+      `select idx, status, attempts, crashes, redrives, due_ms, started_ms, finished_ms, body from item
        where step = ?1 and idx >= ?2 and (?3 is null or status = ?3) order by idx`,
       step,
       from,
@@ -143,6 +143,51 @@ export class ItemStore {
     for (const [index, body] of this.#sql.exec(sql, step).raw<[number, string | null]>()) {
       yield body ?? this.#longText.get(`item/${step}/${index}`);
     }
+  }
+
+  /** What came of a settled step's items, in order. */
+  *outcomes(step: number): Generator<{ ok: boolean; body: string }> {
+    const sql = "select idx, status, body from item where step = ? and status in ('succeeded', 'failed') order by idx";
+    for (const [index, status, body] of this.#sql.exec(sql, step).raw<[number, string, string | null]>()) {
+      yield { ok: status === "succeeded", body: body ?? this.#longText.get(`item/${step}/${index}`) };
+    }
+  }
+
+  /** The first item of a step that failed, and why; nothing where none did. */
+  firstFailed(step: number): { index: number; attempts: number; body: string } | undefined {
+    const sql = `select idx as "index", attempts, body from item where step = ? and status = 'failed'
+      order by finished_ms, idx limit 1`;
+    const [first] = this.#sql.exec<{ index: number; attempts: number; body: string | null }>(sql, step).toArray();
+    return first && { ...first, body: first.body ?? this.#longText.get(`item/${step}/${first.index}`) };
+  }
+
+  /** Nothing of a stopped step comes due. */
+  stop(step: number): void {
+    this.#sql.exec("update item set status = 'pending', due_ms = null where step = ? and status = 'deferred'", step);
+  }
+
+  /**
+   * Makes all items of steps that have no result pending, their attempts to be made anew, but for those that are `held`. Returns
+   * how many of them had failed.
+   */
+  reset(steps: readonly number[], held: Iterable<{ step: number; index: number }>): number {
+    const isMeant = `step in (select value from json_each(?1)) and status <> 'succeeded'
+      and not exists (select 1 from json_each(?2) where value->>0 = step and value->>1 = idx)`;
+    const bindings = [JSON.stringify(steps), JSON.stringify(Array.from(held, ({ step, index }) => [step, index]))];
+    const failed = `select step, idx as "index" from item where status = 'failed' and ${isMeant}`;
+    const were = this.#sql.exec<{ step: number; index: number }>(failed, ...bindings).toArray();
+    for (const { step, index } of were) this.#longText.delete(`item/${step}/${index}`);
+    // One that never had an outcome keeps the name of its first attempt: a vendor may know that already.
+    const again = "redrives = redrives + (attempts > 0), attempts = 0, crashes = 0, due_ms = null";
+    const sql = `update item set status = 'pending', ${again}, started_ms = null, finished_ms = null, body = null`;
+    this.#sql.exec(`${sql} where ${isMeant}`, ...bindings);
+    return were.length;
+  }
+
+  /** Forgets all items of one step, or of all steps with a later number. */
+  forget(which: "=" | ">", step: number): void {
+    for (const table of ["item", "page"]) this.#sql.exec(`delete from ${table} where step ${which} ?`, step);
+    this.#longText.deleteOf(["item", "page"], which, step);
   }
 
   /** The texts of settled steps' results, by step and in order. */
@@ -221,6 +266,7 @@ function isAlike(a: ItemRow, b: ItemRow): boolean {
     a.status === b.status &&
     a.attempts === b.attempts &&
     a.crashes === b.crashes &&
+    a.redrives === b.redrives &&
     a.dueMs === b.dueMs
   );
 }
@@ -233,6 +279,10 @@ function isNextTo(last: ItemRow, item: ItemRow, before: ItemRow | undefined): bo
 }
 
 function itemOf(step: number, row: { [key: string]: SqlStorageValue }): Omit<ItemRow, "body"> {
-  const { idx, status, attempts, crashes, due_ms: dueMs, started_ms: startedMs, finished_ms: finishedMs } = row;
-  return { step, index: idx, status, attempts, crashes, dueMs, startedMs, finishedMs } as Omit<ItemRow, "body">;
+  const { idx, status, attempts, crashes, redrives } = row;
+  const { due_ms: dueMs, started_ms: startedMs, finished_ms: finishedMs } = row;
+  return { step, index: idx, status, attempts, crashes, redrives, dueMs, startedMs, finishedMs } as Omit<
+    ItemRow,
+    "body"
+  >;
 }

@@ -47,7 +47,7 @@ const MOST_WAITING = 4;
 
 const NO_PERMITS: readonly PermitId[] = [];
 
-const UNTRIED: History = { attempts: 0, crashes: 0 };
+const UNTRIED: History = { attempts: 0, crashes: 0, redrives: 0 };
 
 /** What a row says of an item, and not what came of it. */
 export type ItemState = Omit<ItemRow, "body">;
@@ -67,6 +67,10 @@ export class Items {
   failed = 0;
   #held = 0;
   #deferred = 0;
+  /** More have failed than are tolerated: no more of them begin. */
+  #isHalted = false;
+  /** Steps whose one item has failed. */
+  readonly #failedSteps = new Set<number>();
   #total: number;
   readonly #needs: NeedsReader;
   readonly #lines: Lines;
@@ -115,10 +119,51 @@ export class Items {
     return this.step === null ? !this.#open.has(step) : this.succeeded + this.failed === this.#total;
   }
 
+  /** How many items of a step have failed. */
+  failedOf(step: number): number {
+    return this.step === null ? Number(this.#failedSteps.has(step)) : this.failed;
+  }
+
+  /** No more items of a step begin. */
+  halt(): void {
+    if (this.step === null) return;
+    this.#isHalted = true;
+    this.pool.touch(this);
+  }
+
   /** The step of an item that joined goes on: the item counts here no more. */
   part(step: number): void {
     this.#total--;
     this.succeeded--;
+    this.#leave(step);
+  }
+
+  /**
+   * A step is stopped: none of its items count here any more. Returns those that are in exec all the same, which its node's pool
+   * goes on counting, and the permits of those that were not begun.
+   */
+  stop(step: number): { held: HeldItem[]; unused: PermitId[]; succeeded: number; failed: number } {
+    const numbers = this.step === null ? [step] : [...this.#open.keys()];
+    const held: HeldItem[] = [];
+    const unused: PermitId[] = [];
+    for (const number of numbers) {
+      const item = this.#open.get(number)?.held;
+      unused.push(...this.permitsOf(this.#idOf(number)));
+      if (item) held.push(item);
+      this.#remove(number);
+      if (item) this.pool.held++;
+    }
+    const tally = { succeeded: this.step === null ? 0 : this.succeeded, failed: this.failedOf(step) };
+    if (this.step === null) {
+      this.#total--;
+      this.failed -= tally.failed;
+      this.#leave(step);
+    } else this.pool.drop(this);
+    return { held, unused, ...tally };
+  }
+
+  #leave(step: number): void {
+    this.#failedSteps.delete(step);
     this.#lines.part(step);
     this.#needs.forget(step);
   }
@@ -137,23 +182,25 @@ export class Items {
 
   /** How many items could begin if there were no bound on how many of the node are in exec. */
   get ready(): number {
-    return this.#isBlocked ? 0 : Math.min(this.#lines.size, this.pool.plan.isSequential ? 1 : Number.POSITIVE_INFINITY);
+    return this.#isBlocked || this.#isHalted
+      ? 0
+      : Math.min(this.#lines.size, this.pool.plan.isSequential ? 1 : Number.POSITIVE_INFINITY);
   }
 
   /** Whether an item has its permits and was not begun. */
   get isPermitted(): boolean {
-    return this.#permitted.size > 0;
+    return this.#permitted.size > 0 && !this.#isHalted;
   }
 
   /** Whether a suspect waits that could begin, were it alone. */
   get hasSuspect(): boolean {
-    return (this.pool.isLimited ? this.#permittedSuspects : this.#suspects).size > 0;
+    return !this.#isHalted && (this.pool.isLimited ? this.#permittedSuspects : this.#suspects).size > 0;
   }
 
   /** An item that begins now in `slot`, if one may. */
   take(slot: number, nowMs: number): HeldItem | undefined {
     const { isLimited, free } = this.pool;
-    if (!isLimited && (free <= 0 || this.#isBlocked)) return undefined;
+    if (this.#isHalted || (!isLimited && (free <= 0 || this.#isBlocked))) return undefined;
     const number = isLimited ? firstOf(this.#permitted.keys()) : this.#lines.take();
     return number === undefined ? undefined : this.#claim(slot, number, nowMs);
   }
@@ -169,6 +216,7 @@ export class Items {
    * has to wait keeps none of the others from going on, so all that wait ask for as many.
    */
   ask(): ItemId[] {
+    if (this.#isHalted) return [];
     const { free, asked, waiting } = this.pool;
     const most = this.pool.plan.isSequential ? Number(!this.#isBlocked) : free;
     const numbers: number[] = [];
@@ -197,6 +245,11 @@ export class Items {
   /** Whether an item waits for a permit. */
   isAsked(id: ItemId): boolean {
     return this.#lines.asked.has(this.#numberOf(id));
+  }
+
+  /** Nothing is asked any more for items that wait for a permit: they are in line once more. */
+  unask(): void {
+    for (const number of [...this.#lines.asked]) this.#queue(number, this.#historyOf(number));
   }
 
   /** A limit answered that an item has to wait. */
@@ -268,6 +321,11 @@ export class Items {
     return this.#judge(this.#numberOf(item), verdict, { startedMs: item.claimedMs, finishedMs: nowMs });
   }
 
+  /** The item's executor will not end it: it is pending once more, and that was neither an attempt nor a crash. */
+  letGo(item: HeldItem): void {
+    this.#queue(this.#numberOf(item), this.history(item));
+  }
+
   /** A deferred item has come due. */
   release(id: ItemId): void {
     const number = this.#numberOf(id);
@@ -290,7 +348,7 @@ export class Items {
     this.#remove(number);
     this.succeeded++;
     const { step, index } = this.#idOf(number);
-    const history = { attempts: before.attempts + 1, crashes: before.crashes };
+    const history = { ...before, attempts: before.attempts + 1 };
     return { step, index, status: "succeeded", ...history, dueMs: null, ...times, body };
   }
 
@@ -298,7 +356,7 @@ export class Items {
     const row = { ...this.#idOf(number), ...verdict.history, dueMs: null, body: null };
     if (verdict.status === "failed") {
       this.#remove(number);
-      this.failed++;
+      this.#fail(number);
       return { ...row, ...times, status: "failed", body: JSON.stringify(verdict.failure) };
     }
     const waiting = { ...row, startedMs: times.startedMs, finishedMs: null };
@@ -308,6 +366,11 @@ export class Items {
     }
     this.#stand(number, verdict.history, "deferred");
     return { ...waiting, status: "deferred", dueMs: verdict.dueMs };
+  }
+
+  #fail(number: number): void {
+    this.failed++;
+    if (this.step === null) this.#failedSteps.add(number);
   }
 
   /** An outcome committed after the item was given makes the slot's claim to it stale. */
@@ -322,7 +385,7 @@ export class Items {
     if (!isOpen || isSettled) held.delete(number);
     if (!isOpen) this.#remove(number);
     if (status === "succeeded") this.succeeded++;
-    else if (status === "failed") this.failed++;
+    else if (status === "failed") this.#fail(number);
     else if (status === "deferred") this.#stand(number, row, "deferred");
     else this.#queue(number, row);
   }
@@ -367,9 +430,9 @@ export class Items {
     this.pool.held++;
   }
 
-  #stand(number: number, { attempts, crashes }: History, standing: Exclude<Standing, "held">): void {
+  #stand(number: number, { attempts, crashes, redrives }: History, standing: Exclude<Standing, "held">): void {
     this.#remove(number);
-    this.#open.set(number, { history: { attempts, crashes }, standing, held: null });
+    this.#open.set(number, { history: { attempts, crashes, redrives }, standing, held: null });
     if (standing === "deferred") this.#deferred++;
     if (standing !== "asked") return;
     this.#lines.ask(number);

@@ -30,6 +30,12 @@ export class JournalStore {
     if (isLong) this.#longText.put(`journal/${id}`, entry);
   }
 
+  /** The graph as it once was. */
+  restore({ snapshot, entries }: StoredGraph): void {
+    this.begin(snapshot);
+    for (const entry of entries) this.append(entry);
+  }
+
   /** The whole graph as it is now: what was written before is not needed any more. */
   begin(snapshot: string): void {
     this.#longText.put("live", snapshot);

@@ -11,9 +11,7 @@ import type { HeldItem, Home, Store } from "./store.ts";
 
 /** What a report or a lost executor made of items. */
 export interface Settled {
-  /** Items that failed for good, in the order in which that happened. */
-  failures: { step: number; index: number; attempts: number; failure: Failure }[];
-  /** The steps whose items may all be settled now. */
+  /** The steps of which items may have failed, or may all be settled now, in the order in which that happened. */
   steps: Set<number>;
   /** What execs have set on their step's node, encoded. */
   fields: { step: number; fields: string }[];
@@ -45,6 +43,8 @@ export class Ledger {
   #news: PermitNews = { begun: [], ended: [], unused: [] };
   /** What executors held that fell silent, and until when its permits are kept. */
   #silent = new Map<HeldItem, number>();
+  /** Items of stopped steps that are in exec all the same, each with its node's pool, which counts it until it ends. */
+  readonly #strays = new Map<HeldItem, Pool>();
   readonly #store: Store;
 
   constructor(store: Store, planOf: (node: string) => Plan) {
@@ -93,6 +93,24 @@ export class Ledger {
     return { succeeded: 1, failed: 0 };
   }
 
+  /** No more items of a step begin: it has failed. */
+  halt(step: number): void {
+    this.#groups.get(step)?.halt();
+  }
+
+  /** A step is stopped with its branch. Returns what became of its items; nothing where they were all settled, or never opened. */
+  stop(step: number): { succeeded: number; failed: number } | null {
+    const group = this.#groups.get(step);
+    if (!group) return null;
+    this.#groups.delete(step);
+    this.#results.delete(step);
+    const { held, unused, ...tally } = group.stop(step);
+    for (const item of held) this.#strays.set(item, group.pool);
+    this.#news.unused.push(...unused);
+    this.#store.items.stop(step);
+    return tally;
+  }
+
   /** The groups of open items. */
   *groups(): Generator<Items> {
     for (const { pool } of this.#work.values()) yield* pool.groups;
@@ -104,6 +122,11 @@ export class Ledger {
 
   group(step: number): Items | undefined {
     return this.#groups.get(step);
+  }
+
+  /** How many items of a step have failed that was opened and not closed yet. */
+  failedOf(step: number): number {
+    return this.#groups.get(step)?.failedOf(step) ?? 0;
   }
 
   /** Whether all items of a step are settled that was opened and not closed yet. */
@@ -236,6 +259,7 @@ export class Ledger {
     const fields: Settled["fields"] = [];
     for (const outcome of outcomes) {
       const group = this.#groups.get(outcome.step);
+      if (!group) this.#endStray(id, outcome, nowMs);
       const held = group?.heldItem(outcome) ?? null;
       const isHolder = isCurrent && held?.slot === id && held.attempts === outcome.attempts;
       const unused = group?.pool.isLimited ? group.permitsOf(outcome) : [];
@@ -262,9 +286,20 @@ export class Ledger {
     }
   }
 
-  /** An executor of a run that has finished has nothing in exec any more: what it held and never reported is over. */
-  drop(id: number, nowMs: number): void {
-    for (const item of this.slots.get(id)?.held ?? []) this.#letGo(item, nowMs, LOST);
+  /** An executor takes nothing more and has nothing in exec: what it held and never reported, it was told to stop. */
+  letGo(id: number, nowMs: number): void {
+    for (const item of this.slots.get(id)?.held ?? []) {
+      const group = this.#groups.get(item.step);
+      if (group) {
+        group.letGo(item);
+        this.#letGo(item, nowMs, LOST);
+      } else this.#endStray(id, item, nowMs);
+    }
+  }
+
+  /** Nothing is asked any more for items that wait for a permit. */
+  unask(): void {
+    for (const group of this.groups()) group.unask();
   }
 
   /** An item that never begins, because no permit for it can be had. */
@@ -280,7 +315,7 @@ export class Ledger {
    */
   claim(id: number, received: number, isFull: (item: HeldItem) => boolean, nowMs: number): HeldItem[] {
     const slot = this.slots.get(id) as Slot;
-    const missed = slot.given > received ? [...slot.held].slice(received - slot.given) : [];
+    const missed = this.#missed(slot, received, nowMs);
     if (missed.some(isFull) || this.#hasLoneSuspect()) return missed;
     this.#release(nowMs);
     const claimed = this.#take(slot, isFull, nowMs);
@@ -341,14 +376,39 @@ export class Ledger {
       return lost;
     });
     return {
-      failures: settled.flatMap((lost) => lost.failures),
       steps: new Set(settled.flatMap((lost) => [...lost.steps])),
       fields: [],
     };
   }
 
+  /** What a slot was given and its executor never received. What of that is of a stopped step is over. */
+  #missed(slot: Slot, received: number, nowMs: number): HeldItem[] {
+    if (slot.given <= received) return [];
+    const missed = [...slot.held].slice(received - slot.given);
+    const strays = missed.filter((item) => this.#strays.has(item));
+    if (strays.length === 0) return missed;
+    for (const item of strays) this.#endStray(slot.id, item, nowMs);
+    this.slots.save(slot, { given: slot.given - strays.length });
+    return missed.filter((item) => !strays.includes(item));
+  }
+
+  /** An item of a stopped step is in exec no more: what came of it is of no interest. */
+  #endStray(slot: number, { step, index }: ItemId, nowMs: number): void {
+    for (const item of this.slots.get(slot)?.held ?? []) {
+      if (item.step !== step || item.index !== index) continue;
+      this.#forgetStray(item);
+      this.#letGo(item, nowMs, LOST);
+    }
+  }
+
+  #forgetStray(item: HeldItem): void {
+    const pool = this.#strays.get(item);
+    if (pool && this.#strays.delete(item)) pool.held--;
+  }
+
   #lose(slot: Slot, nowMs: number): Settled {
     const lost = [...slot.held];
+    for (const item of lost) this.#forgetStray(item);
     const rows = lost.flatMap((item) => this.#groups.get(item.step)?.crash(item, nowMs) ?? []);
     slot.held.clear();
     for (const item of lost) if (!this.#silent.has(item)) this.#endPermits(item, nowMs, LOST);
@@ -368,11 +428,10 @@ export class Ledger {
 
   #settled(rows: ItemRow[]): Settled {
     this.#store.items.save(rows);
-    const settled: Settled = { failures: [], steps: new Set(), fields: [] };
-    for (const { step, index, attempts, status, dueMs, body } of rows) {
+    const settled: Settled = { steps: new Set(), fields: [] };
+    for (const { step, dueMs } of rows) {
       settled.steps.add(step);
       if (dueMs !== null) this.earliestDueMs = Math.min(this.earliestDueMs ?? Number.POSITIVE_INFINITY, dueMs);
-      if (status === "failed") settled.failures.push({ step, index, attempts, failure: JSON.parse(body as string) });
     }
     return settled;
   }

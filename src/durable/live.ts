@@ -161,6 +161,12 @@ export class Live {
     this.#journal.close(step);
   }
 
+  /** The step was stopped with its branch. What its prep returned stays in the graph: a redrive may take it up again. */
+  forget(step: number): void {
+    this.#journal.close(step);
+    this.#frames.delete(step);
+  }
+
   /** Whether hooks of any of these steps have written what is not stored yet. */
   haveWritten(steps: ReadonlySet<number>): boolean {
     return this.#journal.haveWritten(steps);

@@ -1,5 +1,6 @@
 import type { LimitUse } from "../core/options.ts";
 import type { RetryPolicy } from "../core/retry.ts";
+import type { Tolerance } from "../core/tolerance.ts";
 import type { Home } from "./store.ts";
 
 /** How a node's items are to be executed. */
@@ -11,6 +12,8 @@ export interface Plan {
   /** The items of one step come one after the other, each only when the one before has succeeded. */
   isSequential: boolean;
   policy: RetryPolicy;
+  /** How many items of a step may fail; `null` where the first that does is the step's own failure. */
+  tolerance: Tolerance | null;
   /** What each call needs a permit of. */
   limits: readonly LimitUse[];
 }

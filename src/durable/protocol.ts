@@ -6,6 +6,8 @@ import type { Entry } from "./slots.ts";
 export interface Order {
   run: string;
   flow: string;
+  /** The flow's, where it has one. */
+  version?: string | null;
   slot: number;
   wake: number;
 }
@@ -23,6 +25,8 @@ export interface ClaimedItem {
   index: number;
   /** Attempts made so far. */
   attempts: number;
+  /** How often a redrive made its attempts anew. */
+  redrives: number;
   /** Whether a failure is followed by `execFallback`. */
   isLast: boolean;
   /** The item, encoded. */
@@ -62,8 +66,8 @@ export interface Report {
 
 /** The two calls an executor makes. Both are safe to repeat. */
 export interface RunPort {
-  /** Nothing is returned where the entry is refused. `shape` is the executor's graph, which must be the run's. */
-  enter(entry: Entry, shape: string): Promise<Reply | null>;
+  /** Nothing is returned where the entry is refused. `fingerprint` is of the executor's flow, which must be the run's. */
+  enter(entry: Entry, fingerprint: string): Promise<Reply | null>;
   report(report: Report): Promise<Reply>;
 }
 

@@ -2,7 +2,7 @@ import type { Permits } from "./permits.ts";
 import { HEARTBEAT_MS, type Times } from "./wakeup.ts";
 import type { Walk } from "./walk.ts";
 
-/** A run that is paused because its flow has changed looks so often whether it has changed back. */
+/** A paused run looks so often whether a flow that has changed has changed back. */
 const PAUSED_MS = 5 * 60 * 1000;
 
 /** A run at rest: nothing of it can begin before a time, which is not always known. */
@@ -20,16 +20,38 @@ export function restOf({ state, ledger, isInHook }: Walk, permits: Permits): Res
   return { untilMs: times.length === 0 ? null : Math.min(...times) };
 }
 
-/** Unfinished work always has a wake-up: the next heartbeat, or, where all that is open waits, the first that is due. */
+/**
+ * Unfinished work always has a wake-up: the next heartbeat, or, where all that is open waits, the first that is due. A finished run
+ * has one for the day on which it is deleted.
+ */
 export function timesOf(walk: Walk, permits: Permits, nowMs: number): Times {
   const { state, isFinished, ledger } = walk;
-  if (isFinished) return { latestMs: null, dueMs: null };
-  if (state.status === "paused") return { latestMs: nowMs + PAUSED_MS, dueMs: null };
-  const dueMs = ledger.earliestDueMs;
+  const deadlineMs = deadlineOf(walk);
+  if (isFinished) return { latestMs: keptUntil(walk), dueMs: null };
+  if (state.status === "paused") return { latestMs: least(nowMs + PAUSED_MS, deadlineMs), dueMs: deadlineMs };
+  const dueMs = least(ledger.earliestDueMs, deadlineMs);
   const { wantingMs } = ledger;
   const isResting = !ledger.isBusy && restOf(walk, permits) !== null;
   // Who waits for a permit is called by its limiter; the alarm is for the call that does not come.
   const latestMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, permits.latestMs ?? Number.POSITIVE_INFINITY);
-  const nextMs = wantingMs === null ? dueMs : Math.min(wantingMs, dueMs ?? Number.POSITIVE_INFINITY);
-  return { latestMs: isResting ? Math.max(latestMs, nowMs) : nowMs + HEARTBEAT_MS, dueMs: nextMs };
+  return {
+    latestMs: isResting ? Math.max(latestMs, nowMs) : least(nowMs + HEARTBEAT_MS, deadlineMs),
+    dueMs: least(dueMs, wantingMs),
+  };
+}
+
+/** When a run fails if it has not finished by then; nothing where it may take any time. A redrive gives it all of its time again. */
+export function deadlineOf({ row, state, flow: { deadlineMs } }: Walk): number | null {
+  if (deadlineMs === null) return null;
+  return (state.redrives.at(-1)?.atMs ?? row.createdMs) + deadlineMs;
+}
+
+/** Until when a run is kept that has finished; for ever where it has not. */
+export function keptUntil({ state, flow: { retainMs } }: Walk): number {
+  if (state.finishedMs === null) return Number.POSITIVE_INFINITY;
+  return state.finishedMs + (state.status === "completed" ? retainMs.completed : retainMs.failed);
+}
+
+function least(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }

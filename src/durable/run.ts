@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Answer, Request } from "../core/limiter.ts";
-import { type Effect, type Event, NEW_RUN, type RunError } from "../core/run.ts";
+import { type Effect, type Event, type Fault, NEW_RUN, type RunError } from "../core/run.ts";
 import { Calls, type ExecutorPorts } from "./calls.ts";
 import { Desk, LONGEST_HOLD_MS } from "./desk.ts";
 import type { KeptEmit } from "./emits.ts";
@@ -10,8 +10,9 @@ import { Live } from "./live.ts";
 import { Pages } from "./pages.ts";
 import { type Hopeless, Permits } from "./permits.ts";
 import type { Reply, Report, RunPort } from "./protocol.ts";
+import { redrive } from "./redrive.ts";
 import type { Registered, Registry } from "./registry.ts";
-import { restOf, timesOf } from "./rest.ts";
+import { deadlineOf, keptUntil, restOf, timesOf } from "./rest.ts";
 import type { Entry, Wake } from "./slots.ts";
 import { Store } from "./store.ts";
 import { Turns } from "./turns.ts";
@@ -43,6 +44,12 @@ export interface Started {
   view: RunView;
   isNew: boolean;
   isSame: boolean;
+}
+
+/** What somebody asked of a run, and whether that was possible in the status it had. */
+export interface Turned {
+  view: RunView;
+  isDone: boolean;
 }
 
 /** The calls that leave a run's object. */
@@ -104,10 +111,10 @@ export class FlowRunObject extends DurableObject {
       const { row } = this.#started.walk;
       return { view: this.#view(this.#started), isNew: false, isSame: row.inputDigest === inputDigest };
     }
-    const { shape } = this.#registry.make(flow);
+    const { shape, version } = this.#registry.make(flow);
     const live = Live.begin(input);
     this.#store.commit(() => {
-      this.#store.create({ id, flow, shape, inputDigest, createdMs: Date.now(), lives: 1, state: NEW_RUN });
+      this.#store.create({ id, flow, version, shape, inputDigest, createdMs: Date.now(), lives: 1, state: NEW_RUN });
       this.#store.longText.put("live", live);
     });
     this.#started = this.#open();
@@ -139,27 +146,102 @@ export class FlowRunObject extends DurableObject {
   /** What nodes emitted after the one with number `after`; resolves when there is something, or as it is after `waitMs`. */
   async emits(after: number, waitMs: number): Promise<{ emits: KeptEmit[]; isFinished: boolean } | null> {
     if (!this.#started) return null;
-    const { walk } = this.#started;
-    if (this.#store.emits.after(after).length === 0 && !walk.isFinished) await this.#progress.wait(waitMs);
-    return { emits: this.#store.emits.after(after), isFinished: walk.isFinished };
+    const isOver = this.#started.walk.isFinished;
+    if (this.#store.emits.after(after).length === 0 && !isOver) await this.#progress.wait(waitMs);
+    // It may have been deleted meanwhile, or taken up again.
+    if (!this.#started) return null;
+    return { emits: this.#store.emits.after(after), isFinished: this.#started.walk.isFinished };
   }
 
   /** Cancels the run. One that has finished already stays as it is. */
-  cancel(): { view: RunView; isCanceled: boolean } | null {
+  cancel(): Turned | null {
+    return this.#turn(
+      ({ walk }) => !walk.isFinished,
+      () => this.#cutShort({ type: "canceled" }),
+    );
+  }
+
+  /** Pauses the run: what is in exec ends and is kept, and nothing else begins. */
+  pause(): Turned | null {
+    return this.#turn(
+      ({ walk }) => !walk.isFinished,
+      ({ permits }) => {
+        this.#commit(({ walk }) => {
+          walk.turn({ type: "paused" });
+          return { answer: undefined, effects: [] };
+        });
+        permits.finish();
+      },
+    );
+  }
+
+  /** Lets a paused run go on; one that was never paused does so anyway. Not one whose flow has changed. */
+  resume(): Turned | null {
+    return this.#turn(
+      ({ walk }) => !walk.isFinished && walk.state.error === null,
+      () => {
+        this.#commit(({ walk }) => {
+          if (walk.state.status === "paused") walk.ledger.unask();
+          walk.turn({ type: "resumed" });
+          return { answer: undefined, effects: [] };
+        });
+        this.#resume(false);
+      },
+    );
+  }
+
+  /** Takes a finished run up again: its failed items, or branches, are executed once more. Not one in which nothing has failed. */
+  retry(): Turned | null {
+    return this.#turn(
+      ({ walk }) => walk.isFinished && (walk.state.status !== "completed" || walk.hasFailures),
+      ({ walk }) => {
+        this.#store.commit(() => redrive(this.#store, walk.state, walk.ledger.heldItems(), Date.now()));
+        this.#hopeless = [];
+        this.#load();
+      },
+    );
+  }
+
+  /** Deletes all that is stored of a run that has finished. */
+  async delete(): Promise<Turned | null> {
     if (!this.#started) return null;
-    const { walk, calls } = this.#started;
-    const wasFinished = walk.isFinished;
-    if (!wasFinished) {
-      this.#end({ type: "canceled" });
-      // So that what is in exec ends now, and not when it next reports.
-      for (const slot of walk.ledger.slots.all()) if (slot.state === "live") calls.nudge(slot);
+    const { walk } = this.#started;
+    const view = this.#view(this.#started);
+    if (walk.isFinished) await this.#wipe();
+    return { view, isDone: walk.isFinished };
+  }
+
+  #turn(isPossible: (running: Running) => boolean, turn: (running: Running) => void): Turned | null {
+    if (!this.#started) return null;
+    const isDone = isPossible(this.#started);
+    if (isDone) turn(this.#started);
+    return { view: this.#view(this.#running), isDone };
+  }
+
+  /** Ends the run, and what is in exec with it. */
+  #cutShort(event: Event): void {
+    const { walk, calls } = this.#running;
+    this.#end(event);
+    // So that what is in exec ends now, and not when it next reports.
+    for (const slot of walk.ledger.slots.all()) if (slot.state === "live") calls.nudge(slot);
+  }
+
+  /** Forgets the run. Whoever waits for something of it is told that there is nothing. */
+  async #wipe(): Promise<void> {
+    this.#started = undefined;
+    this.#wakeUp.rang();
+    this.#finish.wake();
+    this.#progress.wake();
+    try {
+      await this.ctx.storage.deleteAll();
+    } catch (error) {
+      this.ctx.abort(`A run could not be deleted: ${String(error)}`);
     }
-    return { view: this.#view(this.#started), isCanceled: !wasFinished };
   }
 
   /** An executor answers a wake. */
-  async enter(entry: Entry, shape: string, version?: number): Promise<WireReply | null> {
-    const reply = this.#enter(entry, shape);
+  async enter(entry: Entry, fingerprint: string, version?: number): Promise<WireReply | null> {
+    const reply = this.#enter(entry, fingerprint);
     return reply && writeReply(reply, version);
   }
 
@@ -174,15 +256,14 @@ export class FlowRunObject extends DurableObject {
     return this.#started !== undefined;
   }
 
-  #enter(entry: Entry, shape: string): Reply | null {
+  #enter(entry: Entry, fingerprint: string): Reply | null {
     const { walk } = this.#started ?? {};
-    if (walk?.state.status !== "running" || shape !== JSON.stringify(walk.row.shape)) return null;
+    if (walk?.state.status !== "running" || fingerprint !== walk.flow.fingerprint) return null;
     return this.#commit(({ desk }, nowMs) => desk.enter(entry, nowMs));
   }
 
   async #report(report: Report): Promise<Reply> {
-    const { fence } = report;
-    if (!this.#started) return { fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
+    if (!this.#started) return overFor(report);
     const { desk, walk } = this.#started;
     let hasHooks = false;
     const answered = this.#commit((_, nowMs) => {
@@ -194,7 +275,8 @@ export class FlowRunObject extends DurableObject {
     const untilMs = Date.now() + LONGEST_HOLD_MS;
     do await desk.hold(report, hasHooks || walk.isBranching ? this.#flushed.promise : undefined);
     while (walk.isBranching && desk.mayHaveMoreSoon(report, []) && Date.now() < untilMs);
-    return this.#commit((_, nowMs) => ({ answer: desk.reply(report, nowMs), effects: [] }));
+    if (!this.#started) return overFor(report);
+    return this.#commit(({ desk }, nowMs) => ({ answer: desk.reply(report, nowMs), effects: [] }));
   }
 
   /**
@@ -204,6 +286,7 @@ export class FlowRunObject extends DurableObject {
   override async alarm(): Promise<void> {
     this.#wakeUp.rang();
     if (!this.#started) return;
+    if (keptUntil(this.#started.walk) <= Date.now()) return this.#wipe();
     this.#rearm();
     // A turn that ends in an abort takes all its writes with it, the alarm's among them, so that one is made safe first.
     await this.ctx.storage.sync();
@@ -220,58 +303,66 @@ export class FlowRunObject extends DurableObject {
     const { walk, permits } = this.#started;
     this.#store.commit(() => this.#recover(this.#running));
     if (walk.hasLimits) permits.restore(walk.ledger.heldItems());
-    this.#rearm();
-    setTimeout(() => this.#resume(), 0);
+    // To look at a run that has finished should cost no row: its alarm is set, unless it was kept by a version that set none.
+    if (walk.isFinished) void this.ctx.storage.getAlarm().then((atMs) => atMs ?? this.#rearm());
+    else this.#rearm();
+    setTimeout(() => this.#resume(true), 0);
   }
 
   #open(): Running {
     const row = this.#store.run();
-    const flow = this.#registry.makeAgain(row.flow, row.shape);
+    const flow = this.#registry.makeAgain({ ...row, steps: this.#store.steps.open() });
     const pages = new Pages(this.#store);
     const walk = new Walk(this.#store, flow, pages, () => Date.now());
     const permits = new Permits(walk.row, walk.ledger, {
       exchange: (place, request) => this.#ports.exchange(place, request),
-      onChange: (hopeless) => this.#changed(hopeless),
+      onChange: (hopeless) => isCurrent() && this.#changed(hopeless),
     });
+    // A hook that was under way when the run was taken up again, or deleted, is none of its any more.
+    const isCurrent = () => this.#started?.walk === walk;
     const desk = new Desk(walk, pages, permits, this.#store.emits);
     const port: RunPort = {
-      enter: async (entry, shape) => this.#enter(entry, shape),
+      enter: async (entry, fingerprint) => this.#enter(entry, fingerprint),
       report: (report) => this.#report(report),
     };
     const waitUntil = (promise: Promise<unknown>) => this.ctx.waitUntil(promise);
     const calls = new Calls({ run: row.id, flow, flowName: row.flow, port, waitUntil }, this.#ports);
-    const hooks = new Hooks(walk, this.#store, pages, (error) => this.#end({ type: "broke", error }));
-    const turns = new Turns(walk, hooks, { waitUntil, flush: () => this.#flush() });
+    const onBroke = (fault: Fault) => isCurrent() && this.#end({ type: "broke", ...fault });
+    const hooks = new Hooks(walk, this.#store, pages, onBroke);
+    const turns = new Turns(walk, hooks, { waitUntil, flush: () => isCurrent() && this.#flush() });
     return { flow, walk, turns, permits, desk, calls };
   }
 
   #recover({ flow: { changes }, walk }: Running): void {
     if (walk.hasLimits && !walk.isFinished) this.#store.saveLives(++walk.row.lives);
-    if (changes.length > 0) walk.end({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
-    else if (walk.state.status === "paused") walk.end({ type: "graph-restored" });
-    if (walk.state.status === "running") walk.recover();
+    if (changes.length > 0) walk.turn({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
+    else if (walk.state.error !== null) walk.turn({ type: "graph-restored" });
+    if (!walk.isFinished && changes.length === 0) walk.recover();
   }
 
   #begin(): void {
+    if (this.#started?.walk.state.status !== "queued") return;
     this.#commit(({ walk }) => ({ answer: undefined, effects: walk.begin() }));
   }
 
   /** What ends the run. What comes after that changes nothing. */
   #end(event: Event): void {
-    if (this.#running.walk.isFinished) return;
+    if (this.#started?.walk.isFinished !== false) return;
     this.#commit(({ walk }) => {
       walk.end(event);
       return { answer: undefined, effects: [] };
     });
   }
 
-  #resume(): void {
-    if (this.#running.walk.state.status === "queued") this.#begin();
-    this.#beat(true);
+  /** `isNew`: the object was away, and with it all it had sent. */
+  #resume(isNew: boolean): void {
+    if (this.#started?.walk.state.status === "queued") this.#begin();
+    this.#beat(isNew);
   }
 
-  /** Finds what was lost, was never done, or has come due. `isNew`: the object was away, and with it all it had sent. */
+  /** Finds what was lost, was never done, or has come due. */
   #beat(isNew: boolean): void {
+    if (!this.#started || this.#isLate()) return;
     this.#commit(({ walk }, nowMs) => {
       if (walk.state.status !== "running") return { answer: undefined, effects: [] };
       const effects = walk.react(walk.ledger.expire(nowMs));
@@ -279,6 +370,15 @@ export class FlowRunObject extends DurableObject {
       const wakes = walk.ledger.slots.wakeAgain(nowMs, isNew);
       return { answer: undefined, effects: [...effects, ...walk.pending()], wakes };
     });
+  }
+
+  /** Whether the run's time is up: then it ends. */
+  #isLate(): boolean {
+    const { walk } = this.#running;
+    const { deadlineMs } = walk.flow;
+    if (walk.isFinished || deadlineMs === null || Date.now() < (deadlineOf(walk) ?? 0)) return false;
+    this.#cutShort({ type: "broke", ...deadlineExceeded(deadlineMs) });
+    return true;
   }
 
   /** An object that was late itself believes its executors a while longer: their reports may be waiting at its door. */
@@ -306,6 +406,7 @@ export class FlowRunObject extends DurableObject {
     });
     if (walk.hasLimits) lookAfterPermits(running, nowMs);
     this.#rearm();
+    if (walk.takeFlushWish()) setTimeout(() => this.#started === running && this.#flush(), 0);
     for (const wake of wakes) calls.wake(wake);
     for (const slot of nudged) calls.nudge(slot);
     turns.perform(effects);
@@ -326,7 +427,7 @@ export class FlowRunObject extends DurableObject {
     this.#isChanging = false;
     const hopeless = this.#hopeless;
     this.#hopeless = [];
-    if (this.#running.walk.state.status !== "running") return;
+    if (this.#started?.walk.state.status !== "running") return;
     this.#commit(({ walk }, nowMs) => {
       const failed = hopeless.map(({ item, failure }) => walk.ledger.fail(item, failure, nowMs));
       return { answer: undefined, effects: failed.flatMap((settled) => walk.react(settled)) };
@@ -338,7 +439,7 @@ export class FlowRunObject extends DurableObject {
     const { walk } = this.#running;
     if (!walk.canFlush) return;
     const written = walk.written();
-    if ("message" in written) this.#end({ type: "broke", error: written });
+    if ("error" in written) this.#end({ type: "broke", ...written });
     else {
       this.#commit(() => {
         walk.flush(written);
@@ -350,7 +451,8 @@ export class FlowRunObject extends DurableObject {
   }
 
   #due(): void {
-    if (this.#started?.walk.state.status === "running") this.#commit(() => ({ answer: undefined, effects: [] }));
+    if (!this.#started || this.#isLate()) return;
+    if (this.#started.walk.state.status === "running") this.#commit(() => ({ answer: undefined, effects: [] }));
   }
 
   #rearm(): void {
@@ -369,6 +471,17 @@ export class FlowRunObject extends DurableObject {
   }
 }
 
+/** The answer to an executor of a run that there is not, or not any more. */
+function overFor({ fence }: Report): Reply {
+  return { fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
+}
+
+function deadlineExceeded(deadlineMs: number): Fault {
+  const message = `Expected the run to finish within ${deadlineMs / 1000} s (deadline), and it did not`;
+  const error = { name: "DeadlineExceededError", message, node: null, branch: null, index: null, attempts: null };
+  return { error, reason: "deadline-exceeded" };
+}
+
 /** Tells limiters what became of permits, and asks for those that items could use now. */
 function lookAfterPermits({ walk, permits }: Running, nowMs: number): void {
   permits.tell(walk.ledger.takeNews());
@@ -379,7 +492,7 @@ function lookAfterPermits({ walk, permits }: Running, nowMs: number): void {
 
 function graphChanged(flow: string, changes: string[]): RunError {
   const message =
-    `Flow \`${flow}\` has changed since the run began: ${changes.join("; ")}. The run is paused as it was; ` +
-    "it goes on by itself when the flow is as it was at its start.";
+    `Flow \`${flow}\` has changed since the run began, in what the run still has to do: ${changes.join("; ")}. The run is paused ` +
+    "as it was; it goes on by itself when the flow is as it was.";
   return { name: "GraphChanged", message, node: null, branch: null, index: null, attempts: null };
 }

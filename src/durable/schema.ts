@@ -9,6 +9,7 @@ export const SCHEMA = `
 create table run (
   id text primary key,
   flow text not null,
+  version text,             -- the flow's, where it had one
   shape text not null,      -- the flow's graph as it was at the start, JSON
   input_digest text,        -- of a run with an idempotency key: what a repeated start is compared with
   created_ms integer not null,
@@ -29,12 +30,13 @@ create table step (
   body text not null        -- what is never looked for by itself, JSON; of a node that is no batch also its item
 );
 
--- How a branch of a batch flow ended. Written by the commit in which it did.
+-- How a branch of a batch flow ended. Written by the commit in which it did, deleted by a redrive.
 create table branch (
   step integer not null,    -- the batch flow's
   idx integer not null,
   action text,              -- nothing where the last post returned nothing
   end_step integer,         -- the step whose results it ended with
+  error text,               -- RunError, JSON, where it failed
   primary key (step, idx)
 ) without rowid;
 
@@ -47,13 +49,14 @@ create table page (
   primary key (step, first)
 ) without rowid;
 
--- An item that has something to say: settled, deferred, or pending once more. Written by reports and by crashes.
+-- An item that has something to say: settled, deferred, or pending once more. Written by reports, by crashes and by redrives.
 create table item (
   step integer not null,
   idx integer not null,
   status text not null,
   attempts integer not null,
   crashes integer not null,
+  redrives integer not null default 0, -- how often its attempts were made anew
   due_ms integer,           -- when deferred
   started_ms integer,
   finished_ms integer,
@@ -91,7 +94,8 @@ create table emit (
   body text not null        -- KeptEmit, JSON
 );
 
--- Text too long for one row: the live graph of shared and prep results, the output, long items and results.
+-- Text too long for one row: the live graph of shared and prep results, the output, long items and results. And the checkpoint:
+-- how all stood before the first post that saw a failed item. Written by the commit of that post, deleted by a redrive.
 create table long_text (
   owner text not null,
   part integer not null,
@@ -130,6 +134,13 @@ create index item_due on item (due_ms) where status = 'deferred';
 ${BRANCH_TABLE}
 ${JOURNAL_TABLE}
 ${EMIT_TABLE}`,
+  },
+  { table: "run", column: "version", sql: "alter table run add column version text" },
+  { table: "branch", column: "error", sql: "alter table branch add column error text" },
+  {
+    table: "item",
+    column: "redrives",
+    sql: "alter table item add column redrives integer not null default 0",
   },
 ] as const;
 

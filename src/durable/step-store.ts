@@ -1,4 +1,4 @@
-import type { EndedBranch, Phase, Step } from "../core/run.ts";
+import type { EndedBranch, Phase, RunError, Step } from "../core/run.ts";
 import type { StoredNeeds } from "./needs.ts";
 import { inStatements, type LongText, STATEMENT_TEXT } from "./text.ts";
 
@@ -45,7 +45,12 @@ export class StepStore {
 
   /** The steps that are under way. */
   open(): StepRow[] {
-    return this.#read(`select ${COLUMNS} from step where phase <> 'done' order by id`);
+    return this.#read(`select ${COLUMNS} from step where phase not in ('done', 'stopped') order by id`);
+  }
+
+  /** The steps that were stopped with their branch. */
+  stopped(): StepRow[] {
+    return this.#read(`select ${COLUMNS} from step where phase = 'stopped' order by id`);
   }
 
   /** Writes steps as they are now; those that are done say only that, and how it went. */
@@ -59,17 +64,56 @@ export class StepStore {
 
   /** How branches of batch flows ended. */
   saveEnds(ends: readonly EndedBranch[]): void {
-    const sql = `insert or replace into branch (step, idx, action, end_step)
-      select value->>0, value->>1, value->>2, value->>3 from json_each(?)`;
-    const rows = ends.map(({ step, index, action, end }) => [step, index, action, end]);
-    for (const some of inStatements(rows, ([, , action]) => String(action).length + 40))
+    const sql = `insert or replace into branch (step, idx, action, end_step, error)
+      select value->>0, value->>1, value->>2, value->>3, value->>4 from json_each(?)`;
+    const rows = ends.map(({ step, index, action, end, error }) => [step, index, action, end, writeError(error)]);
+    for (const some of inStatements(rows, ([, , action, , error]) => String(action).length + String(error).length + 40))
       this.#sql.exec(sql, JSON.stringify(some));
   }
 
   /** How the branches of a batch flow ended, in order. */
   ends(step: number): EndedBranch[] {
-    const sql = 'select step, idx as "index", action, end_step as "end" from branch where step = ? order by idx';
-    return this.#sql.exec(sql, step).toArray() as unknown as EndedBranch[];
+    return this.#ends("step = ? order by idx", step);
+  }
+
+  /** The branches that failed of all batch flows. */
+  failedEnds(): EndedBranch[] {
+    return this.#ends("error is not null");
+  }
+
+  hasFailedBranch(): boolean {
+    return this.#sql.exec("select 1 from branch where error is not null limit 1").toArray().length > 0;
+  }
+
+  /** Branches have not ended after all. */
+  forgetEnds(step: number, indexes: readonly number[]): void {
+    const sql = "delete from branch where step = ? and idx in (select value from json_each(?))";
+    this.#sql.exec(sql, step, JSON.stringify(indexes));
+  }
+
+  /** Forgets one step, or all with a later number, and the ends of their branches. */
+  forget(which: "=" | ">", step: number): void {
+    this.#sql.exec(`delete from step where id ${which} ?`, step);
+    this.#sql.exec(`delete from branch where step ${which} ?`, step);
+    this.#longText.deleteOf(["fields", "params"], which, step);
+  }
+
+  /** Puts a step back to where it once stood. Its item, and what that needs, stay. */
+  restore(row: StepRow): void {
+    const body = { ...EMPTY, ...JSON.parse(this.#bodyOf({ row, isNew: false, item: null, needs: null })) };
+    this.#sql.exec(
+      "update step set phase = ?, total = ?, succeeded = 0, failed = 0, body = json_patch(body, ?) where id = ?",
+      row.phase,
+      row.total,
+      JSON.stringify(body),
+      row.id,
+    );
+  }
+
+  #ends(which: string, ...bindings: SqlStorageValue[]): EndedBranch[] {
+    const sql = `select step, idx as "index", action, end_step as "end", error from branch where ${which}`;
+    const rows = this.#sql.exec<Row>(sql, ...bindings).toArray();
+    return rows.map(({ error, ...row }) => ({ ...row, error: error && JSON.parse(String(error)) })) as EndedBranch[];
   }
 
   /** The nodes of steps. */
@@ -82,7 +126,7 @@ export class StepStore {
   /** Sums over the steps whose items are all settled. */
   settledCounts(): { total: number; succeeded: number; failed: number } {
     const sum = (column: string) => `coalesce(sum(${column}), 0) as ${column}`;
-    const sql = `select ${["total", "succeeded", "failed"].map(sum)} from step where phase in ('post', 'done')`;
+    const sql = `select ${["total", "succeeded", "failed"].map(sum)} from step where phase in ('post', 'done', 'stopped')`;
     return this.#sql.exec<{ total: number; succeeded: number; failed: number }>(sql).one();
   }
 
@@ -147,6 +191,8 @@ export class StepStore {
     if (row.params !== null) body.params = this.#kept(`params/${row.id}`, row.params);
     if (row.end !== null) body.end = row.end;
     if (row.fields !== null) body.fields = this.#kept(`fields/${row.id}`, row.fields);
+    if (row.failedBranches > 0) body.failedBranches = row.failedBranches;
+    if (row.stoppedIn !== null) body.stoppedIn = row.stoppedIn;
     if (row.branches > 0) Object.assign(body, { branches: row.branches, begun: row.begun, ended: row.ended });
     if (item !== null) body.item = this.#kept(`page/${row.id}/0`, item);
     if (needs !== null) body.needs = needs;
@@ -183,6 +229,10 @@ function textOf({ row, item }: NewStep): number {
   return lengths.reduce((sum, length) => sum + length, 200);
 }
 
+function writeError(error: RunError | null): string | null {
+  return error && JSON.stringify(error);
+}
+
 const USUAL = {
   lastAction: null,
   visit: 1,
@@ -191,5 +241,10 @@ const USUAL = {
   branches: 0,
   begun: 0,
   ended: 0,
+  failedBranches: 0,
+  stoppedIn: null,
   fields: null,
 } satisfies Body;
+
+/** In a patch `null` takes out what is there. */
+const EMPTY = Object.fromEntries(Object.keys(USUAL).map((key) => [key, null]));

@@ -1,5 +1,6 @@
 import type { GraphShape } from "../core/graph.ts";
-import type { RunState } from "../core/run.ts";
+import { NEW_RUN, type RunState } from "../core/run.ts";
+import { Checkpoints } from "./checkpoint.ts";
 import { commit } from "./commit.ts";
 import { EmitStore } from "./emits.ts";
 import { ItemStore } from "./item-store.ts";
@@ -16,6 +17,7 @@ export interface Losses {
 export interface RunRow {
   id: string;
   flow: string;
+  version: string | null;
   shape: GraphShape;
   inputDigest: string | null;
   createdMs: number;
@@ -68,6 +70,7 @@ export class Store {
   readonly journal: JournalStore;
   readonly emits: EmitStore;
   readonly longText: LongText;
+  readonly checkpoints: Checkpoints;
 
   constructor(storage: DurableObjectStorage, onFailure: (error: unknown) => void) {
     this.#storage = storage;
@@ -78,6 +81,7 @@ export class Store {
     this.items = new ItemStore(storage.sql, this.longText);
     this.journal = new JournalStore(storage.sql, this.longText);
     this.emits = new EmitStore(storage.sql);
+    this.checkpoints = new Checkpoints(this.longText, this.journal);
   }
 
   commit<T>(write: () => T): T {
@@ -99,9 +103,10 @@ export class Store {
   create(run: Omit<RunRow, "losses">): void {
     this.#sql.exec(SCHEMA);
     this.#sql.exec(
-      "insert into run (id, flow, shape, input_digest, created_ms, lives, state) values (?, ?, ?, ?, ?, ?, ?)",
+      "insert into run (id, flow, version, shape, input_digest, created_ms, lives, state) values (?, ?, ?, ?, ?, ?, ?, ?)",
       run.id,
       run.flow,
+      run.version,
       JSON.stringify(run.shape),
       run.inputDigest,
       run.createdMs,
@@ -115,12 +120,13 @@ export class Store {
     return {
       id: String(row.id),
       flow: String(row.flow),
+      version: row.version as string | null,
       shape: JSON.parse(String(row.shape)),
       inputDigest: row.input_digest as string | null,
       createdMs: Number(row.created_ms),
       lives: Number(row.lives),
       losses: JSON.parse(String(row.losses)),
-      state: JSON.parse(String(row.state)),
+      state: { ...NEW_RUN, ...JSON.parse(String(row.state)) },
     };
   }
 

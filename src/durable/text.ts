@@ -68,6 +68,22 @@ export class LongText {
       .join("");
   }
 
+  has(owner: string): boolean {
+    return this.#sql.exec("select 1 from long_text where owner = ? limit 1", owner).toArray().length > 0;
+  }
+
+  delete(owner: string): void {
+    this.#sql.exec("delete from long_text where owner = ?", owner);
+  }
+
+  /** Forgets what belongs to steps: to those with a later number, or to one. Owners are named by kind and step. */
+  deleteOf(kinds: readonly string[], which: "=" | ">", step: number): void {
+    for (const kind of kinds) {
+      const number = `cast(substr(owner, ${kind.length + 2}) as integer)`;
+      this.#sql.exec(`delete from long_text where owner glob '${kind}/*' and ${number} ${which} ?`, step);
+    }
+  }
+
   /** Stores a text in rows of bounded size, writing only the parts that changed. */
   put(owner: string, text: string): void {
     let part = 0;

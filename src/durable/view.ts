@@ -1,5 +1,5 @@
 import { toJson } from "../core/codec.ts";
-import type { RunError, RunStatus } from "../core/run.ts";
+import type { CompletionReason, Redrive, RunError, RunStatus } from "../core/run.ts";
 import type { ItemRow } from "./item-store.ts";
 import type { Counts } from "./items.ts";
 import { MESSAGE_TEXT } from "./protocol.ts";
@@ -30,6 +30,11 @@ export interface RunView {
   warnings: string[];
   output: string | null;
   error: RunError | null;
+  /** Why a run has finished. */
+  completionReason: CompletionReason | null;
+  redriveCount: number;
+  /** The latest redrives: what the run was before, and how many of its items had failed. */
+  redrives: (Omit<Redrive, "atMs"> & { at: string })[];
 }
 
 export interface ItemView {
@@ -38,7 +43,10 @@ export interface ItemView {
   step: number;
   index: number;
   status: ItemStatus;
+  /** Since the latest redrive that executed it once more. */
   attempts: number;
+  /** How many redrives have executed it once more. */
+  redrives: number;
   startedAt: string | null;
   finishedAt: string | null;
   /** JSON text. */
@@ -85,6 +93,9 @@ export function viewRun(walk: Walk, store: Store, rest: Rest | null, nowMs: numb
     warnings: state.warnings,
     output: state.status === "completed" ? toJson(store.longText.get("output")) : null,
     error: state.error,
+    completionReason: state.completionReason,
+    redriveCount: state.redriveCount,
+    redrives: state.redrives.map(({ atMs, ...redrive }) => ({ at: iso(atMs) as string, ...redrive })),
   };
 }
 
@@ -118,7 +129,7 @@ function* itemsOf(
   const rows = store.items.from(step.id, first, isSettled ? wanted : null);
   for (const { index, row } of isSettled ? settledOnly(rows) : withGaps(rows, first, step.total)) {
     const claimedMs = held.get(index)?.claimedMs ?? null;
-    const status = statusOf(walk, step.id, index, row, claimedMs !== null);
+    const status = statusOf(walk, step, index, row, claimedMs !== null);
     if (wanted === null || status === wanted) yield itemView(step, index, status, row, claimedMs);
   }
 }
@@ -157,15 +168,22 @@ function itemView(
     index,
     status,
     attempts: row?.attempts ?? 0,
+    redrives: row?.redrives ?? 0,
     startedAt: iso(row?.startedMs ?? claimedMs),
     finishedAt: isSettled ? iso(row?.finishedMs ?? null) : null,
     ...(isSettled ? endOf(row as ItemRow) : {}),
   };
 }
 
-function statusOf(walk: Walk, step: number, index: number, row: ItemRow | undefined, isHeld: boolean): ItemStatus {
+function statusOf(
+  walk: Walk,
+  { id: step, phase }: StepRow,
+  index: number,
+  row: ItemRow | undefined,
+  isHeld: boolean,
+): ItemStatus {
   if (row?.status === "succeeded" || row?.status === "failed") return row.status;
-  if (walk.isFinished) return "canceled";
+  if (walk.isFinished || phase === "stopped") return "canceled";
   if (isHeld) return "running";
   if (walk.ledger.group(step)?.isAsked({ step, index })) return "deferred";
   return row?.status ?? "pending";

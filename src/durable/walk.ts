@@ -1,16 +1,20 @@
 import { decode, encode } from "../core/codec.ts";
-import { toFailure } from "../core/errors.ts";
+import { type Failure, toFailure } from "../core/errors.ts";
 import { UnstorableError } from "../core/journal.ts";
+import type { NodeKind } from "../core/node.ts";
 import {
   type Effect,
   type EndedBranch,
   type Event,
   effectsOf,
+  type Fault,
   isFinished,
+  isOpen,
   type RunError,
   type RunState,
   transition,
 } from "../core/run.ts";
+import { isExceeded, toleranceExceeded } from "../core/tolerance.ts";
 import { Draft, type SoloItem } from "./draft.ts";
 import type { Counts } from "./items.ts";
 import { Ledger, type Settled } from "./ledger.ts";
@@ -49,6 +53,7 @@ export class Walk {
   readonly #suspects = new Set<number>();
   readonly #clock: () => number;
   #live: Live | undefined;
+  #isFlushWanted = false;
 
   constructor(store: Store, flow: Registered, pages: Pages, clock: () => number) {
     this.#store = store;
@@ -85,17 +90,18 @@ export class Walk {
     return this.inHook.size > 0 || !this.draft.isEmpty;
   }
 
-  /** Counts over every item of every step so far. What a finished run never executed is canceled. */
+  /** Counts over every item of every step so far. What a finished run, or a stopped step, never executed is canceled. */
   get counts(): Counts & { canceled: number } {
     const { total, succeeded, failed } = this.#settled;
-    const sum = { total, pending: 0, running: 0, deferred: 0, succeeded, failed, canceled: 0 };
+    const canceledBefore = total - succeeded - failed;
+    const sum = { total, pending: 0, running: 0, deferred: 0, succeeded, failed, canceled: canceledBefore };
     for (const { counts } of this.ledger.groups()) {
       for (const key of ["total", "pending", "running", "deferred", "succeeded", "failed"] as const) {
         sum[key] += counts[key];
       }
     }
     if (!this.isFinished) return sum;
-    const canceled = sum.pending + sum.running + sum.deferred;
+    const canceled = canceledBefore + sum.pending + sum.running + sum.deferred;
     return { ...sum, pending: 0, running: 0, deferred: 0, canceled };
   }
 
@@ -120,6 +126,11 @@ export class Walk {
     return this.#steps.get(id);
   }
 
+  /** Whether a step was stopped with its branch, and nothing is left to be done for it. */
+  isForgotten(id: number): boolean {
+    return !this.isFinished && !this.#steps.has(id) && this.draft.step(id) === undefined;
+  }
+
   /** How the branches of a batch flow ended, in order. */
   endsOf(step: number): EndedBranch[] {
     const ends = [...this.#store.steps.ends(step), ...this.draft.ends.filter((ended) => ended.step === step)];
@@ -134,6 +145,18 @@ export class Walk {
       if (drafted) nodes.set(id, drafted.node);
     }
     return nodes;
+  }
+
+  /** Whether any item or branch of the run has failed, so that there is something to redrive. */
+  get hasFailures(): boolean {
+    const isDrafted = this.draft.ends.some(({ error }) => error !== null);
+    return this.counts.failed > 0 || isDrafted || this.#store.steps.hasFailedBranch();
+  }
+
+  /** What a node is, or was when the run began: what lies behind a run may be gone from its flow. */
+  kindOf(node: string): NodeKind | undefined {
+    const { graph } = this.flow;
+    return graph.has(node) ? graph.kind(node) : this.row.shape.nodes.find(({ id }) => id === node)?.kind;
   }
 
   /** Read when a hook first needs it: a run that only hands out items never does. */
@@ -154,38 +177,91 @@ export class Walk {
     return this.draft.apply(event, this.flow.graph, this.#clock());
   }
 
-  /** What ends, or pauses, the run: stored at once. What was not stored before that has never happened. */
+  /** What ends the run: stored at once. What was not stored before that has never happened. */
   end(event: Event): void {
-    const { run } = transition(this.state, (id) => this.#steps.get(id), event, this.flow.graph, this.#clock());
-    if (run !== this.state) this.#store.saveState(run);
-    this.state = run;
-    this.draft = new Draft(run, this.#steps);
+    this.#change(event);
+    this.draft = new Draft(this.state, this.#steps);
   }
 
-  /** What reports and losses mean for the run: the first item that failed for good fails it; a step all settled moves on. */
-  react({ failures: [first], steps, fields }: Settled): Effect[] {
+  /** What pauses the run, or lets it go on: stored at once. What hooks have done, and is not stored yet, stays as it is. */
+  turn(event: Event): void {
+    this.#change(event);
+    if (isFinished(this.draft.state.status)) return;
+    const { status, isPauseAsked, error } = this.state;
+    this.draft.state = { ...this.draft.state, status, isPauseAsked, error };
+  }
+
+  #change(event: Event): void {
+    const steps = { of: (id: number) => this.#steps.get(id), open: () => this.#steps.values() };
+    const { run } = transition(this.state, steps, event, this.flow.graph, this.#clock());
+    if (run !== this.state) this.#store.saveState(run);
+    this.state = run;
+  }
+
+  /** A step has failed, and with it its branch or the whole run: `draft.state` says which. */
+  failed(step: number, fault: Fault): Effect[] {
+    this.ledger.halt(step);
+    this.#isFlushWanted = true;
+    return this.apply({ type: "failed", step, ...fault });
+  }
+
+  /** Whether something is to be flushed although no effect leads to that. Asked once. */
+  takeFlushWish(): boolean {
+    const isWanted = this.#isFlushWanted;
+    this.#isFlushWanted = false;
+    return isWanted;
+  }
+
+  /** What reports and losses mean for the run: a step of which too many items have failed does so too; one all settled moves on. */
+  react({ steps, fields }: Settled): Effect[] {
     for (const set of fields) this.#setFields(set.step, set.fields);
-    if (first) {
-      const { node = null, branch = null } = this.#steps.get(first.step) ?? {};
-      const { name, message } = first.failure;
-      const { index, attempts } = first;
-      this.end({ type: "broke", error: { name, message, node, branch, index, attempts } });
-      return [];
-    }
     const effects: Effect[] = [];
-    for (const step of steps) if (this.ledger.isSettled(step)) effects.push(...this.#executed(step));
+    for (const id of steps) {
+      if (this.draft.step(id)?.phase !== "exec") continue;
+      const fault = this.#faultOf(id);
+      if (fault) effects.push(...this.failed(id, fault));
+      else if (this.ledger.isSettled(id)) effects.push(...this.#executed(id));
+      const { status, error, completionReason } = this.draft.state;
+      if (status === "failed" && error && completionReason) {
+        this.end({ type: "broke", error, reason: completionReason });
+        return [];
+      }
+    }
     return effects;
+  }
+
+  /** Why a step has failed, if more of its items have than it tolerates. */
+  #faultOf(id: number): Fault | undefined {
+    const failed = this.ledger.failedOf(id);
+    if (failed === 0) return undefined;
+    const { node, branch, total } = this.#steps.get(id) as StepRow;
+    const { tolerance } = this.flow.planOf(node);
+    if (tolerance === null) return { error: this.#firstFailure(id), reason: "item-failed" };
+    if (!isExceeded(tolerance, failed, total)) return undefined;
+    const { name, message } = toleranceExceeded(`the ${total} items of ${node}`, tolerance, failed);
+    return { error: { name, message, node, branch, index: null, attempts: null }, reason: "tolerance-exceeded" };
+  }
+
+  #firstFailure(id: number): RunError {
+    const { node, branch } = this.#steps.get(id) as StepRow;
+    const { index, attempts, body } = this.#store.items.firstFailed(id) as {
+      index: number;
+      attempts: number;
+      body: string;
+    };
+    const { name, message } = JSON.parse(body) as Failure;
+    return { name, message, node, branch, index, attempts };
   }
 
   /** What a run that was at rest, or lost its object, has to do. */
   pending(): Effect[] {
-    return effectsOf(this.draft.state, this.#openNow(), this.flow.graph);
+    return effectsOf(this.draft.state, this.draft.open(), this.flow.graph);
   }
 
   /** The object was loaded anew: what was under way in it is lost. Called in a transaction. */
   recover(): void {
     this.react(this.ledger.loseInline(this.#clock()));
-    this.react({ failures: [], steps: new Set(this.#steps.keys()), fields: [] });
+    this.react({ steps: new Set(this.#steps.keys()), fields: [] });
     this.#store.items.dropPagesAfter(this.state.lastStep);
     for (const { id, phase } of this.#steps.values()) if (phase === "prep") this.#store.items.dropPages(id);
     if (!this.isFinished) this.#countLosses();
@@ -205,7 +281,7 @@ export class Walk {
     this.row.losses[key] = count;
     if (count >= WARY_AFTER) this.#suspects.add(id);
     const step = this.draft.step(id) as StepRow;
-    if (count > MOST_LOSSES) this.end({ type: "broke", error: brokenAt(step, lostTooOften(step, count)) });
+    if (count > MOST_LOSSES) this.end({ type: "broke", ...faultAt(step, lostTooOften(step, count)) });
   }
 
   /** A step's prep has ended: with its items in pages, or its one item, or none at all. */
@@ -220,7 +296,7 @@ export class Walk {
   posted(step: number, action: string | null, output: Draft["output"]): Effect[] {
     this.draft.posted.push(step);
     this.draft.output = output;
-    return this.apply({ type: "posted", step, action });
+    return this.apply({ type: "posted", step, action, hasFailures: output !== null && this.hasFailures });
   }
 
   /** Whether something waits to be stored, and may be: no hook that has written is still under way. */
@@ -230,8 +306,10 @@ export class Walk {
   }
 
   /** What hooks wrote, as text, or why it cannot be stored: where one of them wrote what no text can be made of. */
-  written(): (Written & { output: string | null }) | RunError {
-    const { prepared, posted, items, output } = this.draft;
+  written(): (Written & { output: string | null }) | Fault {
+    const { prepared, items, output } = this.draft;
+    // Of a step that has failed in its post what its prep returned is kept: a redrive may run that post once more.
+    const posted = this.draft.posted.filter((step) => this.draft.step(step)?.phase !== "stopped");
     try {
       const written = this.live.write(
         prepared.map((step) => [step, items.get(step)?.item.length ?? 0] as const),
@@ -240,14 +318,16 @@ export class Walk {
       return { ...written, output: output?.() ?? null };
     } catch (error) {
       const writer = error instanceof UnstorableError ? error.writer : (posted.at(-1) ?? prepared.at(-1));
-      return brokenAt(this.draft.step(writer ?? 0) ?? (this.draft.steps.values().next().value as StepRow), error);
+      return faultAt(this.draft.step(writer ?? 0) ?? (this.draft.steps.values().next().value as StepRow), error);
     }
   }
 
   /** Stores all that hooks did since this was last called. Called in a transaction. */
   flush({ entries, snapshot, output }: Written & { output: string | null }): void {
     const { draft } = this;
-    const { journal, steps, longText, emits } = this.#store;
+    const { journal, steps, longText, emits, checkpoints } = this.#store;
+    if (this.#hasSeenFailures(draft)) checkpoints.keep(this.state, this.#steps.values());
+    for (const id of draft.stopped) this.#stop(draft.steps.get(id) as StepRow);
     if (snapshot !== null) journal.begin(snapshot);
     else for (const entry of entries) journal.append(entry);
     if (output !== null) longText.put("output", output);
@@ -263,11 +343,31 @@ export class Walk {
   #settle(draft: Draft): void {
     this.state = draft.state;
     for (const row of draft.steps.values()) {
-      if (row.phase === "done") this.#forget(row.id);
-      else this.#steps.set(row.id, row);
+      if (isOpen(row)) this.#steps.set(row.id, row);
+      else this.#forget(row.id);
     }
+    for (const id of draft.stopped) if (!this.inHook.has(id)) this.#live?.forget(id);
     for (const id of draft.prepared) this.#begin(draft.steps.get(id) as StepRow, draft.items.get(id));
     this.draft = new Draft(draft.state, this.#steps, draft);
+  }
+
+  /** Whether a post that has ended saw items or branches that had failed. */
+  #hasSeenFailures(draft: Draft): boolean {
+    return draft.posted.some((id) => {
+      const { failed = 0, failedBranches = 0 } = draft.step(id) ?? {};
+      return failed > 0 || failedBranches > 0;
+    });
+  }
+
+  /** A step's branch has failed: what of its items was not executed is canceled. */
+  #stop(row: StepRow): void {
+    const tally = this.ledger.stop(row.id);
+    if (tally) Object.assign(row, tally);
+    // One whose items were all settled is counted already.
+    if (row.stoppedIn === "post") return;
+    this.#settled.total += row.total;
+    this.#settled.succeeded += row.succeeded;
+    this.#settled.failed += row.failed;
   }
 
   #forget(step: number): void {
@@ -297,11 +397,6 @@ export class Walk {
     return effects;
   }
 
-  *#openNow(): Generator<StepRow> {
-    for (const id of this.#steps.keys()) yield this.draft.step(id) as StepRow;
-    for (const row of this.draft.steps.values()) if (!this.#steps.has(row.id)) yield row;
-  }
-
   /** Keeps what exec set on its node, for the items after it and for post. */
   #setFields(id: number, fields: string): void {
     const step = this.#steps.get(id);
@@ -323,10 +418,10 @@ export class Walk {
   }
 }
 
-/** A run's error, for what a hook of a step has thrown. */
-export function brokenAt({ node, branch }: StepRow, thrown: unknown): RunError {
+/** What a hook of a step has thrown. */
+export function faultAt({ node, branch }: StepRow, thrown: unknown): Fault {
   const { name, message } = toFailure(thrown);
-  return { name, message, node, branch, index: null, attempts: null };
+  return { error: { name, message, node, branch, index: null, attempts: null }, reason: "flow-failed" };
 }
 
 const NOTHING = { entries: [], snapshot: null, output: null };

@@ -12,7 +12,8 @@ type ItemTuple = [
   attempts: number,
   isLast: boolean,
   item: string,
-  refusalCosts?: "nothing" | "an attempt",
+  refusalCosts?: "nothing" | "an attempt" | undefined,
+  redrives?: number,
 ];
 /** A result is text and a failure is not, so one place serves both; then, where there is more to say, the rest. */
 type OutcomeTuple = [step: number, index: number, attempts: number, result: string | Failure, rest?: Rest];
@@ -39,15 +40,15 @@ export interface WireReport extends Omit<Report, "outcomes"> {
 
 /** What a run's object answers to. During a deploy runs and executors of two versions speak with each other. */
 export interface WirePort {
-  enter(entry: Entry, shape: string, version?: number): Promise<WireReply | null>;
+  enter(entry: Entry, fingerprint: string, version?: number): Promise<WireReply | null>;
   report(report: WireReport): Promise<WireReply>;
 }
 
 /** The calls of an executor over a way to the run's object. */
 export function overWire(port: WirePort): RunPort {
   return {
-    enter: async (entry, shape) => {
-      const reply = await port.enter(entry, shape, VERSION);
+    enter: async (entry, fingerprint) => {
+      const reply = await port.enter(entry, fingerprint, VERSION);
       return reply && readReply(reply);
     },
     report: async (report) =>
@@ -83,14 +84,15 @@ export function readReport(report: WireReport): Report {
   };
 }
 
-function writeItem({ step, index, attempts, isLast, item, refusalCosts }: ClaimedItem): ItemTuple {
+function writeItem({ step, index, attempts, redrives, isLast, item, refusalCosts }: ClaimedItem): ItemTuple {
   const tuple: ItemTuple = [step, index, attempts, isLast, item];
-  if (refusalCosts !== undefined) tuple.push(refusalCosts);
+  if (refusalCosts !== undefined || redrives > 0) tuple.push(refusalCosts);
+  if (redrives > 0) tuple.push(redrives);
   return tuple;
 }
 
-function readItem([step, index, attempts, isLast, item, refusalCosts]: ItemTuple): ClaimedItem {
-  const claimed: ClaimedItem = { step, index, attempts, isLast, item };
+function readItem([step, index, attempts, isLast, item, refusalCosts, redrives = 0]: ItemTuple): ClaimedItem {
+  const claimed: ClaimedItem = { step, index, attempts, redrives, isLast, item };
   if (refusalCosts !== undefined) claimed.refusalCosts = refusalCosts;
   return claimed;
 }

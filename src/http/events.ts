@@ -2,7 +2,8 @@ import type { Context } from "hono";
 import { type SSEMessage, type SSEStreamingApi, streamSSE } from "hono/streaming";
 import type { KeptEmit } from "../durable/emits.ts";
 import { readLastEventId } from "./input.ts";
-import type { Runs } from "./runs.ts";
+import { Problem } from "./problem.ts";
+import type { RunStub, Runs } from "./runs.ts";
 
 /** So long a call waits in the run for something to happen. */
 const WAIT_MS = 10_000;
@@ -36,14 +37,37 @@ async function tell(stream: SSEStreamingApi, first: IteratorResult<SSEMessage[]>
 /** The events of a run as they come: none in a page where nothing happened for a while. */
 async function* pagesOf(runs: Runs, id: string, after: number): Pages {
   for (let [last, waitMs] = [after, 0]; ; waitMs = WAIT_MS) {
-    const { emits, isFinished } = await runs.get(id, (run) => run.emits(last, waitMs));
+    const found = await find(runs, id, waitMs > 0, (run) => run.emits(last, waitMs));
+    const emits = found?.emits ?? [];
     // One answer need not bring all that there is.
-    if (isFinished && emits.length === 0) break;
+    const end = emits.length === 0 ? await endOf(runs, id, found) : null;
+    if (end !== null) return yield [{ event: "done", data: JSON.stringify({ status: end }) }];
     yield emits.map(emitEvent);
     last = emits.at(-1)?.id ?? last;
   }
-  const { status } = await runs.get(id, (run) => run.view());
-  yield [{ event: "done", data: JSON.stringify({ status }) }];
+}
+
+/** The status that a run has ended with; nothing where it goes on, perhaps once more. */
+async function endOf(runs: Runs, id: string, found: { isFinished: boolean } | null): Promise<string | null> {
+  if (found && !found.isFinished) return null;
+  const view = await find(runs, id, true, (run) => run.view());
+  if (!view) return "deleted";
+  return view.finishedAt === null ? null : view.status;
+}
+
+/** What a call finds in a run. Nothing where that `was` there and is not any more: it was deleted meanwhile. */
+async function find<T>(
+  runs: Runs,
+  id: string,
+  was: boolean,
+  call: (run: RunStub) => Promise<T | null>,
+): Promise<T | null> {
+  try {
+    return await runs.get(id, call);
+  } catch (error) {
+    if (was && error instanceof Problem && error.status === 404) return null;
+    throw error;
+  }
 }
 
 /** What was emitted is JSON text already, so it is put in as it is. */

@@ -51,25 +51,57 @@ export function routes(
     })
     .get("/runs/:id/results", (context) => results(context, runs))
     .get("/runs/:id/events", (context) => events(context, runs))
-    .post("/runs/:id/cancel", async (context) => {
-      const canceled = await runs.get(context.req.param("id"), (run, tries) => cancel(run, tries));
-      const { view, isCanceled } = canceled;
-      if (!isCanceled) throw new Problem(409, `Expected a run that goes on, got one that is ${view.status}`);
-      return json(writeRun(view), 202);
-    })
+    .post("/runs/:id/cancel", (context) => turn(context, runs, "cancel"))
+    .post("/runs/:id/pause", (context) => turn(context, runs, "pause"))
+    .post("/runs/:id/resume", (context) => turn(context, runs, "resume"))
+    .post("/runs/:id/retry", (context) => turn(context, runs, "retry"))
+    .delete("/runs/:id", (context) => forget(context, runs))
     .get("/limits", (context) => limits.list(context))
     .get("/limits/:name", (context) => limits.show(context))
     .patch("/limits/:name", limit, (context) => limits.change(context))
     .post("/limits/:name/reset", (context) => limits.reset(context));
 }
 
-/** A cancel that is repeated because its answer was lost finds the run canceled: that was it. */
-async function cancel(run: RunStub, tries: number) {
-  const canceled = await run.cancel();
-  return (
-    canceled && { ...canceled, isCanceled: canceled.isCanceled || (tries > 1 && canceled.view.status === "canceled") }
-  );
+type Turn = "cancel" | "pause" | "resume" | "retry";
+
+/** Asks something of a run that is not possible in every status. */
+async function turn(context: Context, runs: Runs, what: Turn): Promise<Response> {
+  const id = context.req.param("id") as string;
+  const { view, isDone } = await runs.get(id, async (run, tries) => {
+    const turned = await run[what]();
+    // Where the answer to an earlier try was lost, that one may have done it.
+    return turned && { view: turned.view, isDone: turned.isDone || (tries > 1 && wasDone(what, turned.view)) };
+  });
+  if (!isDone) throw new Problem(409, refusalOf(what, view));
+  return json(writeRun(view), 202);
 }
+
+function wasDone(what: Turn, { status, redriveCount, finishedAt }: RunView): boolean {
+  if (what === "cancel") return status === "canceled";
+  return what === "retry" && redriveCount > 0 && finishedAt === null;
+}
+
+function refusalOf(what: Turn, { status, error }: RunView): string {
+  if (what === "resume" && error !== null && status === "paused") return error.message;
+  if (what !== "retry") return `Expected a run that goes on, got one that is ${status}`;
+  const got = status === "completed" ? "completed, and nothing in it has failed" : status;
+  return `Expected a run that has failed, was canceled, or has failed items, got one that is ${got}`;
+}
+
+/** Deletes a finished run. */
+async function forget(context: Context, runs: Runs): Promise<Response> {
+  const id = context.req.param("id") as string;
+  const { view, isDone } = await runs.get(id, async (run, tries) => {
+    const deleted = await run.delete();
+    return deleted ? { view: deleted.view, isDone: deleted.isDone } : tries > 1 ? GONE : null;
+  });
+  if (!isDone)
+    throw new Problem(409, `Expected a run that has finished, got one that is ${view?.status}: cancel it first`);
+  return new Response(null, { status: 204 });
+}
+
+/** What a repeated delete finds whose first answer was lost. */
+const GONE = { view: null, isDone: true };
 
 /** The flow that a path names; a problem where there is no such flow. */
 function flowOf(context: Context, registry: Registry): string {

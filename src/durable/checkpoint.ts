@@ -1,0 +1,43 @@
+import type { RunState } from "../core/run.ts";
+import type { JournalStore, StoredGraph } from "./journal-store.ts";
+import type { StepRow } from "./step-store.ts";
+import type { LongText } from "./text.ts";
+
+/** How a run stood: its state, the steps that were under way, and what hooks had written. */
+export interface Checkpoint {
+  state: RunState;
+  steps: StepRow[];
+  graph: StoredGraph;
+}
+
+/**
+ * The one checkpoint of a run: how it stood before the first post that saw a failed item, so that a redrive can take it up from
+ * there. Items are none of it: their results are kept wherever the run goes back to.
+ */
+export class Checkpoints {
+  readonly #longText: LongText;
+  readonly #journal: JournalStore;
+
+  constructor(longText: LongText, journal: JournalStore) {
+    this.#longText = longText;
+    this.#journal = journal;
+  }
+
+  /** Keeps how the run stands, unless an earlier commit is kept. Called before anything of the next one is written. */
+  keep(state: RunState, steps: Iterable<StepRow>): void {
+    if (this.#longText.has("checkpoint")) return;
+    const { snapshot, entries } = this.#journal.read();
+    this.#longText.put("checkpoint", JSON.stringify({ state, steps: [...steps], entries }));
+    this.#longText.put("checkpoint/live", snapshot);
+  }
+
+  /** What is kept, which is then kept no more. */
+  take(): Checkpoint | null {
+    if (!this.#longText.has("checkpoint")) return null;
+    const { state, steps, entries } = JSON.parse(this.#longText.get("checkpoint"));
+    const graph = { snapshot: this.#longText.get("checkpoint/live"), entries };
+    this.#longText.delete("checkpoint");
+    this.#longText.delete("checkpoint/live");
+    return { state, steps, graph };
+  }
+}

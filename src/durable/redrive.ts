@@ -1,0 +1,75 @@
+import { type Reopened, redriven, reopen } from "../core/redrive.ts";
+import { indexOf, type RunState } from "../core/run.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { StepRow } from "./step-store.ts";
+import type { HeldItem, Store } from "./store.ts";
+
+/**
+ * Takes a finished run up again, in its rows; memory is then built from these, as after a crash. A failed or canceled run goes on
+ * where it stood. A completed one goes back to the checkpoint before the first post that saw a failed item. Either way items that
+ * have a result keep it, and failed branches that no post has seen go on where they failed. Called in a transaction.
+ *
+ * `held` are the items that may be in exec still.
+ */
+export function redrive(store: Store, before: RunState, held: Iterable<HeldItem>, nowMs: number): void {
+  const state = before.status === "completed" ? rewind(store, before) : before;
+  const { steps, forgotten } = reopen({
+    open: store.steps.open(),
+    stopped: store.steps.stopped(),
+    failedEnds: store.steps.failedEnds(),
+  });
+  const all = steps.map(toExec);
+  forgetEnds(store, forgotten);
+  for (const step of all) store.steps.restore(step);
+  const failed = store.items.reset(
+    all.flatMap(({ id, total }) => (total > 0 ? [id] : [])),
+    held,
+  );
+  const { status, completionReason } = before;
+  store.saveState(redriven(state, { atMs: nowMs, status, completionReason, failed }));
+  store.saveLosses({});
+}
+
+/** Whether a step's items are all settled is never stored: they say so themselves. */
+function toExec(step: StepRow): StepRow {
+  return step.phase === "post" && step.total > 0 ? { ...step, phase: "exec" } : step;
+}
+
+function forgetEnds(store: Store, ends: Reopened<StepRow>["forgotten"]): void {
+  for (const [step, own] of Map.groupBy(ends, (end) => end.step)) {
+    store.steps.forgetEnds(
+      step,
+      own.map(({ index }) => index),
+    );
+  }
+}
+
+/** Puts the rows back to the checkpoint. Later steps are forgotten; their numbers are not used again, for vendors may know them. */
+function rewind(store: Store, before: RunState): RunState {
+  const { state, steps, graph } = store.checkpoints.take() as Checkpoint;
+  store.items.forget(">", state.lastStep);
+  store.steps.forget(">", state.lastStep);
+  store.journal.restore(graph);
+  let { lastStep } = before;
+  for (const step of steps) {
+    if (step.phase === "prep") beginAnew(store, step, ++lastStep);
+    else store.steps.restore({ ...step, fields: store.steps.step(step.id)?.fields ?? null });
+    if (step.branches > 0) forgetLaterEnds(store, step, steps);
+  }
+  const { startedMs, redrives, redriveCount } = before;
+  return { ...state, lastStep, startedMs, redrives, redriveCount };
+}
+
+/** A step of which prep had not ended gets other items now, and so another number. */
+function beginAnew(store: Store, step: StepRow, id: number): void {
+  store.items.forget("=", step.id);
+  store.steps.forget("=", step.id);
+  store.steps.save([{ row: { ...step, id }, isNew: true, item: null, needs: null }]);
+}
+
+/** Of a batch flow's branches those had not ended which were under way, or had not begun. */
+function forgetLaterEnds(store: Store, flow: StepRow, steps: readonly StepRow[]): void {
+  const underWay = new Set(steps.filter(({ parent }) => parent === flow.id).map(indexOf));
+  const ends = store.steps.ends(flow.id).filter(({ index }) => underWay.has(index) || index >= flow.begun);
+  forgetEnds(store, ends);
+}
