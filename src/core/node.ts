@@ -3,6 +3,7 @@ import { atOnce, attempts, inOrder } from "./exec.ts";
 import { followed, type RunOptions, tell, teller } from "./follow.ts";
 import { keepOneShot } from "./items.ts";
 import { type BatchFlowOptions, checkOptions, type NodeOptions } from "./options.ts";
+import type { Outcome } from "./tolerance.ts";
 import { drive, type MaybePromise, type Turn } from "./turn.ts";
 
 export { policyOf } from "./exec.ts";
@@ -14,10 +15,10 @@ export type NonIterableObject = Partial<Record<string, unknown>> & { [Symbol.ite
 /** What `prep` of a batch node may return. Where the item type is not given, anything type-checks, as upstream. */
 export type Items<Item> = unknown extends Item ? unknown : Iterable<Item> | AsyncIterable<Item> | null | undefined;
 /**
- * What `post` of a batch node gets: the results in input order. With `onItemError: "collect"` an `Outcome` of each: a node that
- * says so declares `post(shared: S, items: Item[], outcomes: Outcome<Result>[])`.
+ * What `post` of a batch node gets: the results in input order, or, with `onItemError: "collect"`, an `Outcome` of each. A `post`
+ * names the one it means: `results: string[]`, or `outcomes: Outcome<string>[]`.
  */
-export type Results<Result> = unknown extends Result ? unknown : Result[];
+export type Results<Result> = unknown extends Result ? unknown : Result[] | Outcome<Result>[];
 
 /** What a node is, whatever its class is called. */
 export type NodeKind = "node" | "batch" | "parallel-batch" | "flow" | "batch-flow" | "parallel-batch-flow";

@@ -2,6 +2,7 @@ import { serve } from "../../src/cloudflare.ts";
 import type { Order } from "../../src/durable/protocol.ts";
 import { branchingFlows } from "./branching.ts";
 import { emittingFlows } from "./emitting.ts";
+import { failingFlows } from "./failing.ts";
 import { changingFlows, workFlows } from "./flows.ts";
 import { halfWrittenFlows, noteLife } from "./half-written-kills.ts";
 import { haltingFlows } from "./halting.ts";
@@ -26,6 +27,7 @@ const app = serve({
     ...olderFlows,
     ...branchingFlows,
     ...emittingFlows,
+    ...failingFlows,
     ...killingFlows,
     ...mistakes,
     ...permitFlows,
