@@ -5,7 +5,8 @@ import { type LimiterPort, type LimiterPorts, RateLimiterObject } from "./durabl
 import { Limits, objectNameOf } from "./durable/limits.ts";
 import type { Order } from "./durable/protocol.ts";
 import { type FlowEntries, Registry, type Retain } from "./durable/registry.ts";
-import { FlowRunObject, type RunPorts } from "./durable/run.ts";
+import { FlowRunObject } from "./durable/run.ts";
+import type { RunPorts } from "./durable/running.ts";
 import { overWire, type WirePort } from "./durable/wire.ts";
 import { LimitRoutes } from "./http/limits.ts";
 import { routes } from "./http/routes.ts";

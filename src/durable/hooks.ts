@@ -9,6 +9,7 @@ import type { Outcome } from "../core/tolerance.ts";
 import { isThenable } from "../core/turn.ts";
 import type { SoloItem } from "./draft.ts";
 import { type Emit, writeEmit } from "./emits.ts";
+import { faultAt } from "./faults.ts";
 import { changedFields, fieldsLeft, writeFields } from "./live.ts";
 import { dependOnItem, storedNeeds } from "./needs.ts";
 import { Pager } from "./pager.ts";
@@ -16,7 +17,7 @@ import type { Pages } from "./pages.ts";
 import type { StepRow } from "./step-store.ts";
 import type { Store } from "./store.ts";
 import { checkLength } from "./text.ts";
-import { faultAt, type Walk } from "./walk.ts";
+import type { Walk } from "./walk.ts";
 
 /** A hook may take this long: it is run again after a crash, so long work belongs into exec. */
 const HOOK_TIMEOUT_MS = 5 * 60 * 1000;

@@ -1,21 +1,19 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Answer, Request } from "../core/limiter.ts";
-import { type Effect, type Event, type Fault, NEW_RUN, type RunError } from "../core/run.ts";
-import { Calls, type ExecutorPorts } from "./calls.ts";
-import { Desk, LONGEST_HOLD_MS } from "./desk.ts";
+import type { Answer } from "../core/limiter.ts";
+import { type Effect, type Event, NEW_RUN } from "../core/run.ts";
+import { LONGEST_HOLD_MS } from "./desk.ts";
 import type { KeptEmit } from "./emits.ts";
-import { Hooks } from "./hooks.ts";
+import { deadlineExceeded } from "./faults.ts";
 import type { Place } from "./limiter-store.ts";
 import { Live } from "./live.ts";
-import { Pages } from "./pages.ts";
-import { type Hopeless, Permits } from "./permits.ts";
-import type { Reply, Report, RunPort } from "./protocol.ts";
+import type { Hopeless } from "./permits.ts";
+import type { Reply, Report } from "./protocol.ts";
 import { redrive } from "./redrive.ts";
-import type { Registered, Registry } from "./registry.ts";
+import type { Registry } from "./registry.ts";
 import { deadlineOf, keptUntil, restOf, timesOf } from "./rest.ts";
+import { Running, type RunPorts } from "./running.ts";
 import type { Entry, Wake } from "./slots.ts";
 import { Store } from "./store.ts";
-import { Turns } from "./turns.ts";
 import {
   type ItemPage,
   type ItemQuery,
@@ -27,7 +25,7 @@ import {
 } from "./view.ts";
 import { Waiters } from "./waiters.ts";
 import { HEARTBEAT_MS, WakeUp } from "./wakeup.ts";
-import { Walk } from "./walk.ts";
+import type { Walk } from "./walk.ts";
 import { readReport, type WireReply, type WireReport, writeReply } from "./wire.ts";
 
 export interface StartRequest {
@@ -50,21 +48,6 @@ export interface Started {
 export interface Turned {
   view: RunView;
   isDone: boolean;
-}
-
-/** The calls that leave a run's object. */
-export interface RunPorts extends ExecutorPorts {
-  exchange(place: Place, request: Request): Promise<Answer | null>;
-}
-
-/** A run that was started, as it is in memory. */
-interface Running {
-  flow: Registered;
-  walk: Walk;
-  turns: Turns;
-  permits: Permits;
-  desk: Desk;
-  calls: Calls;
 }
 
 /** An object whose last turn is a heartbeat and so much more ago was held up. */
@@ -165,12 +148,11 @@ export class FlowRunObject extends DurableObject {
   pause(): Turned | null {
     return this.#turn(
       ({ walk }) => !walk.isFinished,
-      ({ permits }) => {
+      () => {
         this.#commit(({ walk }) => {
           walk.turn({ type: "paused" });
           return { answer: undefined, effects: [] };
         });
-        permits.finish();
       },
     );
   }
@@ -220,10 +202,8 @@ export class FlowRunObject extends DurableObject {
 
   /** Ends the run, and what is in exec with it. */
   #cutShort(event: Event): void {
-    const { walk, calls } = this.#running;
     this.#end(event);
-    // So that what is in exec ends now, and not when it next reports.
-    for (const slot of walk.ledger.slots.all()) if (slot.state === "live") calls.nudge(slot);
+    this.#running.nudge();
   }
 
   /** Forgets the run. Whoever waits for something of it is told that there is nothing. */
@@ -301,7 +281,7 @@ export class FlowRunObject extends DurableObject {
     this.#store.commit(() => this.#store.migrate());
     this.#started = this.#open();
     const { walk, permits } = this.#started;
-    this.#store.commit(() => this.#recover(this.#running));
+    this.#store.commit(() => this.#running.recover());
     if (walk.hasLimits) permits.restore(walk.ledger.heldItems());
     // To look at a run that has finished should cost no row: its alarm is set, unless it was kept by a version that set none.
     if (walk.isFinished) void this.ctx.storage.getAlarm().then((atMs) => atMs ?? this.#rearm());
@@ -310,34 +290,22 @@ export class FlowRunObject extends DurableObject {
   }
 
   #open(): Running {
-    const row = this.#store.run();
-    const flow = this.#registry.makeAgain({ ...row, steps: this.#store.steps.open() });
-    const pages = new Pages(this.#store);
-    const walk = new Walk(this.#store, flow, pages, () => Date.now());
-    const permits = new Permits(walk.row, walk.ledger, {
-      exchange: (place, request) => this.#ports.exchange(place, request),
-      onChange: (hopeless) => isCurrent() && this.#changed(hopeless),
-    });
     // A hook that was under way when the run was taken up again, or deleted, is none of its any more.
-    const isCurrent = () => this.#started?.walk === walk;
-    const desk = new Desk(walk, pages, permits, this.#store.emits);
-    const port: RunPort = {
-      enter: async (entry, fingerprint) => this.#enter(entry, fingerprint),
-      report: (report) => this.#report(report),
+    const ifCurrent = (act: () => void) => {
+      if (this.#started === running) act();
     };
-    const waitUntil = (promise: Promise<unknown>) => this.ctx.waitUntil(promise);
-    const calls = new Calls({ run: row.id, flow, flowName: row.flow, port, waitUntil }, this.#ports);
-    const onBroke = (fault: Fault) => isCurrent() && this.#end({ type: "broke", ...fault });
-    const hooks = new Hooks(walk, this.#store, pages, onBroke);
-    const turns = new Turns(walk, hooks, { waitUntil, flush: () => isCurrent() && this.#flush() });
-    return { flow, walk, turns, permits, desk, calls };
-  }
-
-  #recover({ flow: { changes }, walk }: Running): void {
-    if (walk.hasLimits && !walk.isFinished) this.#store.saveLives(++walk.row.lives);
-    if (changes.length > 0) walk.turn({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
-    else if (walk.state.error !== null) walk.turn({ type: "graph-restored" });
-    if (!walk.isFinished && changes.length === 0) walk.recover();
+    const running: Running = new Running(this.#store, this.#registry, {
+      ...this.#ports,
+      self: {
+        enter: async (entry, fingerprint) => this.#enter(entry, fingerprint),
+        report: (report) => this.#report(report),
+      },
+      waitUntil: (promise) => this.ctx.waitUntil(promise),
+      onChange: (hopeless) => ifCurrent(() => this.#changed(hopeless)),
+      onBroke: (fault) => ifCurrent(() => this.#end({ type: "broke", ...fault })),
+      flush: () => ifCurrent(() => this.#flush()),
+    });
+    return running;
   }
 
   #begin(): void {
@@ -404,7 +372,7 @@ export class FlowRunObject extends DurableObject {
       const fresh = isRunning ? walk.ledger.wakeForWork(!walk.isBranching, nowMs) : [];
       return { ...changed, nudged, wakes: [...(changed.wakes ?? []), ...fresh] };
     });
-    if (walk.hasLimits) lookAfterPermits(running, nowMs);
+    running.lookAfterPermits(nowMs);
     this.#rearm();
     if (walk.takeFlushWish()) setTimeout(() => this.#started === running && this.#flush(), 0);
     for (const wake of wakes) calls.wake(wake);
@@ -474,25 +442,4 @@ export class FlowRunObject extends DurableObject {
 /** The answer to an executor of a run that there is not, or not any more. */
 function overFor({ fence }: Report): Reply {
   return { fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
-}
-
-function deadlineExceeded(deadlineMs: number): Fault {
-  const message = `Expected the run to finish within ${deadlineMs / 1000} s (deadline), and it did not`;
-  const error = { name: "DeadlineExceededError", message, node: null, branch: null, index: null, attempts: null };
-  return { error, reason: "deadline-exceeded" };
-}
-
-/** Tells limiters what became of permits, and asks for those that items could use now. */
-function lookAfterPermits({ walk, permits }: Running, nowMs: number): void {
-  permits.tell(walk.ledger.takeNews());
-  if (walk.isFinished) permits.finish();
-  else if (walk.state.status === "running") permits.ask();
-  permits.renew(nowMs);
-}
-
-function graphChanged(flow: string, changes: string[]): RunError {
-  const message =
-    `Flow \`${flow}\` has changed since the run began, in what the run still has to do: ${changes.join("; ")}. The run is paused ` +
-    "as it was; it goes on by itself when the flow is as it was.";
-  return { name: "GraphChanged", message, node: null, branch: null, index: null, attempts: null };
 }

@@ -1,5 +1,5 @@
 import { decode, encode } from "../core/codec.ts";
-import { type Failure, toFailure } from "../core/errors.ts";
+import type { Failure } from "../core/errors.ts";
 import { UnstorableError } from "../core/journal.ts";
 import type { NodeKind } from "../core/node.ts";
 import {
@@ -16,18 +16,15 @@ import {
 } from "../core/run.ts";
 import { isExceeded, toleranceExceeded } from "../core/tolerance.ts";
 import { Draft, type SoloItem } from "./draft.ts";
+import { faultAt, lostAt } from "./faults.ts";
 import type { Counts } from "./items.ts";
 import { Ledger, type Settled } from "./ledger.ts";
 import { Live, type Written } from "./live.ts";
+import { LossCount } from "./losses.ts";
 import type { Pages } from "./pages.ts";
 import type { Registered } from "./registry.ts";
 import type { StepRow } from "./step-store.ts";
-import type { Losses, RunRow, Store } from "./store.ts";
-
-/** So often in a row may the object be lost during a hook before that fails the run: it is what ends the object. */
-const MOST_LOSSES = 20;
-/** After so many losses each hook is performed in a turn of its own: one that ends the object takes no other with it. */
-const WARY_AFTER = 2;
+import type { RunRow, Store } from "./store.ts";
 
 /**
  * One run's way through its graph: the state machine of the core over stored rows. Events of hooks are decided on a draft, which
@@ -49,8 +46,7 @@ export class Walk {
   /** The open steps as stored. */
   readonly #steps = new Map<number, StepRow>();
   readonly #settled: { total: number; succeeded: number; failed: number };
-  /** Steps with a hook during which the object was lost several times. */
-  readonly #suspects = new Set<number>();
+  readonly #losses: LossCount;
   readonly #clock: () => number;
   #live: Live | undefined;
   #isFlushWanted = false;
@@ -61,6 +57,7 @@ export class Walk {
     this.#clock = clock;
     this.flow = flow;
     this.row = store.run();
+    this.#losses = new LossCount(store, this.row);
     this.state = this.row.state;
     this.hasLimits = [...flow.graph.ids].some((id) => flow.planOf(id).limits.length > 0);
     this.ledger = new Ledger(store, flow.planOf);
@@ -119,7 +116,7 @@ export class Walk {
 
   /** Hooks are performed one to a turn, because one of them may be what ends the object. */
   get isWary(): boolean {
-    return this.#suspects.size > 0;
+    return this.#losses.isWary;
   }
 
   step(id: number): StepRow | undefined {
@@ -267,21 +264,9 @@ export class Walk {
     if (!this.isFinished) this.#countLosses();
   }
 
-  /** Counts those hooks alone that are open still: one that was stored since is another one, or none. */
   #countLosses(): void {
-    const before = this.row.losses;
-    this.row.losses = {};
-    for (const effect of this.pending()) if (effect.type === "hook") this.#countLoss(effect, before);
-    if (JSON.stringify(before) !== JSON.stringify(this.row.losses)) this.#store.saveLosses(this.row.losses);
-  }
-
-  #countLoss({ step: id, hook }: Effect & { type: "hook" }, before: Losses): void {
-    const key = `${id} ${hook}`;
-    const count = (before[key] ?? 0) + 1;
-    this.row.losses[key] = count;
-    if (count >= WARY_AFTER) this.#suspects.add(id);
-    const step = this.draft.step(id) as StepRow;
-    if (count > MOST_LOSSES) this.end({ type: "broke", ...faultAt(step, lostTooOften(step, count)) });
+    const worst = this.#losses.count(this.pending().filter((effect) => effect.type === "hook"));
+    if (worst) this.end({ type: "broke", ...lostAt(this.draft.step(worst.step) as StepRow, worst.losses) });
   }
 
   /** A step's prep has ended: with its items in pages, or its one item, or none at all. */
@@ -335,7 +320,7 @@ export class Walk {
     if (draft.ends.length > 0) steps.saveEnds(draft.ends);
     if (draft.emits.length > 0) emits.add(draft.emits, this.#clock());
     if (draft.state !== this.state) this.#store.saveState(draft.state);
-    for (const step of [...draft.prepared, ...draft.posted]) this.#suspects.delete(step);
+    for (const step of [...draft.prepared, ...draft.posted]) this.#losses.forget(step);
     this.#settle(draft);
   }
 
@@ -418,17 +403,4 @@ export class Walk {
   }
 }
 
-/** What a hook of a step has thrown. */
-export function faultAt({ node, branch }: StepRow, thrown: unknown): Fault {
-  const { name, message } = toFailure(thrown);
-  return { error: { name, message, node, branch, index: null, attempts: null }, reason: "flow-failed" };
-}
-
 const NOTHING = { entries: [], snapshot: null, output: null };
-
-function lostTooOften({ phase, node }: StepRow, losses: number): Error {
-  return new Error(
-    `The run's object was lost ${losses} times during ${phase} of ${node}: it probably needs more memory or CPU time ` +
-      "than the platform gives. Move the work into exec, or split it.",
-  );
-}
