@@ -36,6 +36,7 @@ it("exports these types and no others", () => {
     "BranchEnd",
     "Emitted",
     "ExecContext",
+    "FailurePolicy",
     "FlowDescription",
     "FlowOptions",
     "Items",
@@ -45,9 +46,11 @@ it("exports these types and no others", () => {
     "NodeKind",
     "NodeOptions",
     "NonIterableObject",
+    "Outcome",
     "PostResult",
     "Results",
     "RunOptions",
+    "Tolerate",
   ]);
 });
 

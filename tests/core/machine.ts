@@ -5,6 +5,7 @@ import {
   type EndedBranch,
   type Event,
   effectsOf,
+  isOpen,
   NEW_RUN,
   type RunError,
   type RunState,
@@ -16,14 +17,17 @@ import {
 export const ERROR: RunError = { name: "Error", message: "no", node: null, branch: null, index: null, attempts: null };
 
 export const STARTED: Event = { type: "started" };
-export const BROKE: Event = { type: "broke", error: ERROR };
+export const BROKE: Event = { type: "broke", error: ERROR, reason: "flow-failed" };
 export const CANCELED: Event = { type: "canceled" };
+export const PAUSED: Event = { type: "paused" };
+export const RESUMED: Event = { type: "resumed" };
 export const CHANGED: Event = { type: "graph-changed", error: ERROR };
 export const RESTORED: Event = { type: "graph-restored" };
 
 export const prepared = (step: number, size = 1): Event => ({ type: "prepared", step, size });
 export const branched = (step: number): Event => ({ type: "branched", step });
 export const executed = (step: number): Event => ({ type: "executed", step });
+export const failed = (step: number): Event => ({ type: "failed", step, error: ERROR, reason: "flow-failed" });
 export const posted = (step: number, action = ""): Event => ({ type: "posted", step, action });
 
 /** A run as its object keeps it, without the object: what `transition` decides is kept, and nothing is performed. */
@@ -39,7 +43,8 @@ export class Machine {
   }
 
   on(event: Event): Transition {
-    const made = transition(this.run, (id) => this.steps.get(id), event, this.graph, this.nowMs++);
+    const steps = { of: (id: number) => this.steps.get(id), open: () => this.open };
+    const made = transition(this.run, steps, event, this.graph, this.nowMs++);
     this.run = made.run;
     for (const step of made.steps) this.steps.set(step.id, step);
     this.ends.push(...made.ends);
@@ -47,7 +52,7 @@ export class Machine {
   }
 
   get open(): Step[] {
-    return [...this.steps.values()].filter((step) => step.phase !== "done");
+    return [...this.steps.values()].filter(isOpen);
   }
 
   get pending(): Effect[] {

@@ -25,6 +25,8 @@ describe("options of a node", () => {
   it.each([
     [{ wait: -1 }, "`wait` of Summaries to be a number of seconds, 0 or more, got `-1`"],
     [{ wait: Infinity }, "`wait` of Summaries to be a number of seconds, 0 or more, got `Infinity`"],
+    [{ maxWait: -1 }, "`maxWait` of Summaries to be a number of seconds, 0 or more, got `-1`"],
+    [{ maxWait: Infinity }, "`maxWait` of Summaries to be a number of seconds, 0 or more, got `Infinity`"],
     [{ backoff: 0.5 }, "`backoff` of Summaries to be a factor of at least 1, got `0.5`"],
     [{ jitter: 1.1 }, "`jitter` of Summaries to be a share from 0 to 1, got `1.1`"],
     [{ concurrency: 0 }, "`concurrency` of Summaries to be a whole number of at least 1, got `0`"],

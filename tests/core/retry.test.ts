@@ -3,7 +3,7 @@ import { test } from "@fast-check/vitest";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { describeType, NonRetryableError, RetryAfterError, toFailure } from "../../src/core/errors.ts";
-import { type RetryPolicy, retryDelayMs } from "../../src/core/retry.ts";
+import { LONGEST_WAIT, type RetryPolicy, retryDelayMs } from "../../src/core/retry.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const transient = toFailure(new Error("busy"));
@@ -13,6 +13,7 @@ const policies: fc.Arbitrary<RetryPolicy> = fc.record({
   maxRetries: fc.oneof(fc.integer({ min: 1, max: 10_000 }), fc.constant(Infinity)),
   wait: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1e308, noNaN: true })),
   backoff: fc.double({ min: 1, max: 1e308, noNaN: true }),
+  maxWait: fc.oneof(fc.constant(0), fc.double({ min: 0, max: 1e308, noNaN: true })),
   jitter: fc.double({ min: 0, max: 1, noNaN: true }),
 });
 const attempts = fc.integer({ min: 1, max: 20_000 });
@@ -49,7 +50,15 @@ describe("the wait before the next attempt", () => {
     },
   );
 
-  const policy = { maxRetries: 9, wait: 2, backoff: 1, jitter: 0 };
+  test.prop([policies, attempts, chance])(
+    "is at most `maxWait` where the failure asks for nothing",
+    (policy, made, random) => {
+      const delayMs = retryDelayMs(policy, made, {}, random) ?? 0;
+      expect(delayMs).toBeLessThanOrEqual(Math.round(policy.maxWait * 1000));
+    },
+  );
+
+  const policy: RetryPolicy = { maxRetries: 9, wait: 2, backoff: 1, maxWait: LONGEST_WAIT, jitter: 0 };
 
   it("is the node's own by default, each time", () => {
     expect([1, 2, 8].map((made) => retryDelayMs(policy, made, transient, 0.5))).toEqual([2000, 2000, 2000]);
@@ -65,6 +74,35 @@ describe("the wait before the next attempt", () => {
     expect(retryDelayMs(jittered, 1, transient, 0)).toBe(2000);
     expect(retryDelayMs(jittered, 1, transient, 0.5)).toBe(1750);
     expect(retryDelayMs(jittered, 1, transient, 0.999999)).toBe(1500);
+  });
+
+  it("grows up to `maxWait` and no further", () => {
+    const growing = { ...policy, backoff: 2, maxWait: 10 };
+    const waits = [1, 2, 3, 4, 8].map((made) => retryDelayMs(growing, made, transient, 0.5));
+    expect(waits).toEqual([2000, 4000, 8000, 10_000, 10_000]);
+  });
+
+  it("loses of `maxWait` itself what jitter takes away, so that items which have waited longest still part", () => {
+    const growing = { ...policy, backoff: 2, maxWait: 10, jitter: 0.5 };
+    expect([0, 0.5, 0.999999].map((random) => retryDelayMs(growing, 8, transient, random))).toEqual([
+      10_000, 7500, 5000,
+    ]);
+  });
+
+  it("is as long as the failure asks for, however short `maxWait` is", () => {
+    const short = { ...policy, backoff: 2, maxWait: 5 };
+    const asking = (retryAfterMs: number) => toFailure(new RetryAfterError("busy", { retryAfterMs }));
+    expect([60_000, 5001, 4999].map((askedMs) => retryDelayMs(short, 8, asking(askedMs), 0))).toEqual([
+      60_000, 5001, 5000,
+    ]);
+  });
+
+  it("is a day at most, however long `maxWait` is, and whatever the failure asks for", () => {
+    const long = { ...policy, backoff: 100, maxWait: 10 * LONGEST_WAIT };
+    expect(retryDelayMs(long, 2, transient, 0)).toBe(200_000);
+    expect(retryDelayMs(long, 8, transient, 0)).toBe(DAY_MS);
+    const asking = toFailure(new RetryAfterError("busy", { retryAfterMs: 3 * DAY_MS }));
+    expect(retryDelayMs({ ...policy, maxWait: 5 }, 1, asking, 0)).toBe(DAY_MS);
   });
 
   it("is the node's own where the failure asks for less", () => {

@@ -51,8 +51,8 @@ describe("branches in order", () => {
     ]);
     expect(machine.run.action).toBe("done");
     expect(machine.ends).toEqual([
-      { step: 1, index: 0, action: "first", end: 2 },
-      { step: 1, index: 1, action: "", end: 3 },
+      { step: 1, index: 0, action: "first", end: 2, error: null },
+      { step: 1, index: 1, action: "", end: 3, error: null },
     ]);
   });
 
@@ -75,9 +75,9 @@ describe("branches at once", () => {
     ]);
     expect([4, 2, 3].map((step) => visit(machine, step, `of ${step}`))).toEqual([[], [], ["post 1"]]);
     expect(machine.ends).toEqual([
-      { step: 1, index: 2, action: "of 4", end: 4 },
-      { step: 1, index: 0, action: "of 2", end: 2 },
-      { step: 1, index: 1, action: "of 3", end: 3 },
+      { step: 1, index: 2, action: "of 4", end: 4, error: null },
+      { step: 1, index: 0, action: "of 2", end: 2, error: null },
+      { step: 1, index: 1, action: "of 3", end: 3, error: null },
     ]);
   });
 
@@ -126,9 +126,9 @@ describe("branches within branches", () => {
     expect([visit(machine, 7, "of 3/1"), visit(machine, 6)]).toEqual([[], ["post 5"]]);
     expect(words(machine.on(posted(5, "inner")).effects)).toEqual([]);
     expect(machine.ends).toEqual([
-      { step: 5, index: 1, action: "of 3/1", end: 7 },
-      { step: 5, index: 0, action: "", end: 6 },
-      { step: 1, index: 3, action: "inner", end: null },
+      { step: 5, index: 1, action: "of 3/1", end: 7, error: null },
+      { step: 5, index: 0, action: "", end: 6, error: null },
+      { step: 1, index: 3, action: "inner", end: null, error: null },
     ]);
   });
 
@@ -177,7 +177,7 @@ describe("a branch", () => {
     machine.on(prepared(2));
     visit(machine, 3);
     machine.on(posted(2, "left"));
-    expect(machine.ends).toEqual([{ step: 1, index: 0, action: "left", end: 3 }]);
+    expect(machine.ends).toEqual([{ step: 1, index: 0, action: "left", end: 3, error: null }]);
   });
 
   it("of a batch flow within a flow: the flow goes on by the action of the batch flow's post", () => {

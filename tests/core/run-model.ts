@@ -149,7 +149,7 @@ export class Modeled {
     const branches = this.branches.get(step.parent ?? 0);
     const isLast = branches !== undefined && this.machine.graph.next(step.node, action || "default") === undefined;
     const index = Number(step.branch.split("/").at(-1));
-    const ended = isLast ? [{ step: step.parent as number, index, action, end: this.#endOf(step) }] : [];
+    const ended = isLast ? [{ step: step.parent as number, index, action, end: this.#endOf(step), error: null }] : [];
     check(
       same(ends, ended),
       `a post that ends a branch says how: ${JSON.stringify(ended)}, not ${JSON.stringify(ends)}`,

@@ -9,11 +9,14 @@ import {
   CHANGED,
   ERROR,
   executed,
+  failed,
   follow,
   Machine,
+  PAUSED,
   posted,
   prepared,
   RESTORED,
+  RESUMED,
   STARTED,
   words,
 } from "./machine.ts";
@@ -269,7 +272,8 @@ describe("an event that comes too late changes nothing", () => {
     for (const event of before) machine.on(event);
     expect(machine.run.status).toBe(status);
     const { run } = machine;
-    for (const event of [STARTED, prepared(1), executed(2), posted(3), BROKE, CANCELED, CHANGED, RESTORED]) {
+    const ofSteps = [prepared(1), executed(2), posted(3), failed(3)];
+    for (const event of [STARTED, ...ofSteps, BROKE, CANCELED, PAUSED, RESUMED, CHANGED, RESTORED]) {
       expect(machine.on(event)).toEqual({ run, steps: [], ends: [], effects: [] });
     }
   });

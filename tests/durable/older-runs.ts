@@ -207,7 +207,10 @@ export function writeOlder({ sql }: DurableObjectStorage, id: string, schema: st
   insert("long_text", [["live", 0, moment.live], ...(moment.output ? [["output", 0, moment.output]] : [])]);
 }
 
-function stateOf(moment: Moment): RunState {
+/** What an earlier version knew of a run. */
+type OlderState = Omit<RunState, "completionReason" | "isPauseAsked" | "redrives" | "redriveCount">;
+
+function stateOf(moment: Moment): OlderState {
   const status: RunState["status"] = moment.status ?? "running";
   const startedMs = status === "queued" ? null : 46;
   const finishedMs = status === "completed" ? 400 : null;

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encode } from "../../src/core/codec.ts";
+import type { EndedBranch } from "../../src/core/run.ts";
 import type { StepRow } from "../../src/durable/step-store.ts";
 import { ROW_LIMIT } from "../../src/durable/text.ts";
 import { statements, stepRow, withStore } from "./stores.ts";
@@ -24,8 +25,13 @@ const moves = fc.record({
 });
 /** Branches are counted where there are any. */
 const batches = fc.oneof(
-  fc.constant({ branches: 0, begun: 0, ended: 0 }),
-  fc.record({ branches: fc.integer({ min: 1, max: 9 }), begun: fc.nat(9), ended: fc.nat(9) }),
+  fc.constant({ branches: 0, begun: 0, ended: 0, failedBranches: 0 }),
+  fc.record({
+    branches: fc.integer({ min: 1, max: 9 }),
+    begun: fc.nat(9),
+    ended: fc.nat(9),
+    failedBranches: fc.nat(9),
+  }),
 );
 const anySteps = fc.array(
   fc.tuple(places, moves, counts, batches).map((parts): object => Object.assign({}, ...parts)),
@@ -74,6 +80,19 @@ describe("steps", () => {
       return [store.steps.open(), store.steps.step(1)];
     });
     expect(found).toEqual([[], row]);
+  });
+
+  it("that were stopped are no longer open, and say where they stood", async () => {
+    const rows = [1, 2].map((id) => stepRow(id, { phase: "exec", total: 4, branch: String(id) }));
+    const stopped = rows
+      .slice(1)
+      .map((row): StepRow => ({ ...row, phase: "stopped", stoppedIn: "exec", succeeded: 2 }));
+    const found = await withStore((store) => {
+      store.steps.save(rows.map((row) => created(row)));
+      store.steps.save(stopped.map(changed));
+      return { open: store.steps.open(), stopped: store.steps.stopped(), counts: store.steps.settledCounts() };
+    });
+    expect(found).toEqual({ open: rows.slice(0, 1), stopped, counts: { total: 4, succeeded: 2, failed: 0 } });
   });
 
   it("are found by what is asked of them", async () => {
@@ -210,19 +229,22 @@ describe("steps that are saved together", () => {
 
 describe("how branches ended", () => {
   it("comes back in the order of the branches, for each batch flow", async () => {
-    const end = (step: number, index: number, action = "", last: number | null = null) => ({
+    const end = (step: number, index: number, action: string | null = "", last: number | null = null): EndedBranch => ({
       step,
       index,
       action,
       end: last,
+      error: null,
     });
+    const lost = { name: "Error", message: "\u0000é'\"", node: "Work", branch: "10", index: 3, attempts: 2 };
+    const failed = { ...end(1, 11, null), error: lost };
     const found = await withStore((store) => {
       store.steps.saveEnds([end(1, 10, "left", 7), end(1, 2), end(4, 0, "\u0000é'\"", 9)]);
-      store.steps.saveEnds([end(1, 0, "right", 8)]);
+      store.steps.saveEnds([failed, end(1, 0, "right", 8)]);
       return [1, 4, 5].map((step) => store.steps.ends(step));
     });
     expect(found).toEqual([
-      [end(1, 0, "right", 8), end(1, 2), end(1, 10, "left", 7)],
+      [end(1, 0, "right", 8), end(1, 2), end(1, 10, "left", 7), failed],
       [end(4, 0, "\u0000é'\"", 9)],
       [],
     ]);
@@ -234,6 +256,7 @@ describe("how branches ended", () => {
       index,
       action: "\u0001".repeat(1000),
       end: index,
+      error: null,
     }));
     const found = await withStore((store) => {
       store.steps.saveEnds(ends);
@@ -252,11 +275,12 @@ function sorted(row: StepRow): [string, unknown][] {
 /** What becomes of a step: it keeps its place, and what it has had once it never loses. */
 function laterOf(before: StepRow, after: StepRow): StepRow {
   const { node, branch, parent, visit, branches, begun, ended } = before;
-  const { lastAction, params, end, fields } = before;
+  const { failedBranches, lastAction, params, end, fields } = before;
   return {
     ...after,
     ...{ node, branch, parent, visit, branches },
     ...(branches > 0 ? {} : { begun, ended }),
+    failedBranches: after.failedBranches || failedBranches,
     lastAction: after.lastAction ?? lastAction,
     params: after.params ?? params,
     end: after.end ?? end,

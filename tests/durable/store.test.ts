@@ -82,7 +82,7 @@ describe("items and results", () => {
     const rows = [
       row(0, "j0"),
       row(1, null, { status: "deferred", dueMs: 500, finishedMs: null }),
-      row(2, "j2", { attempts: 2 }),
+      row(2, "j2", { attempts: 2, redrives: 3 }),
       row(3, '{"name":"Error","message":"no"}', { status: "failed", crashes: 1 }),
       row(4, null, { status: "pending", startedMs: null, finishedMs: null }),
       row(11, "j11"),
@@ -103,7 +103,13 @@ describe("items and results", () => {
   });
 
   it("of several steps, in whatever order they come, keep what is theirs", async () => {
-    const ends = fc.constantFrom<Partial<ItemRow>>({}, { attempts: 2 }, { finishedMs: 7 }, { status: "failed" });
+    const ends = fc.constantFrom<Partial<ItemRow>>(
+      {},
+      { attempts: 2 },
+      { redrives: 1 },
+      { finishedMs: 7 },
+      { status: "failed" },
+    );
     const places = fc.uniqueArray(fc.record({ step: fc.integer({ min: 1, max: 5 }), index: fc.nat(2) }), {
       minLength: 1,
       maxLength: 15,

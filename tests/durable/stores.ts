@@ -44,7 +44,16 @@ export function withStore<T>(use: (store: Store) => T | Promise<T>): Promise<T> 
     });
     const shape = { root: "Flow", nodes: [], edges: [] };
     store.commit(() =>
-      store.create({ id, flow: "work", shape, inputDigest: null, lives: 1, createdMs: 1, state: NEW_RUN }),
+      store.create({
+        id,
+        flow: "work",
+        version: null,
+        shape,
+        inputDigest: null,
+        lives: 1,
+        createdMs: 1,
+        state: NEW_RUN,
+      }),
     );
     return use(store);
   });
@@ -56,6 +65,7 @@ export const itemRow = (index: number, body: string | null, more: Partial<ItemRo
   status: "succeeded",
   attempts: 1,
   crashes: 0,
+  redrives: 0,
   dueMs: null,
   startedMs: 5,
   finishedMs: 6,
@@ -74,7 +84,7 @@ export const stepRow = (id: number, more: Partial<StepRow> = {}): StepRow => ({
   visit: 1,
   params: null,
   end: null,
-  ...{ branches: 0, begun: 0, ended: 0 },
+  ...{ branches: 0, begun: 0, ended: 0, failedBranches: 0, stoppedIn: null },
   ...{ total: 0, succeeded: 0, failed: 0 },
   fields: null,
   isSolo: false,

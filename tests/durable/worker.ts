@@ -1,6 +1,7 @@
 import { serve } from "../../src/cloudflare.ts";
 import type { Order } from "../../src/durable/protocol.ts";
 import { branchingFlows } from "./branching.ts";
+import { deployingFlows } from "./deploying.ts";
 import { emittingFlows } from "./emitting.ts";
 import { failingFlows } from "./failing.ts";
 import { changingFlows, workFlows } from "./flows.ts";
@@ -14,6 +15,7 @@ import { olderFlows } from "./older-flows.ts";
 import { isByHand, keepOrder, woken } from "./orders.ts";
 import { programFlows } from "./programs/index.ts";
 import { noteLoaded, randomFlow } from "./random-programs/stage.ts";
+import { retainingFlows } from "./retaining.ts";
 
 // The Worker under test: served as any Worker would be. Only the calls of runs that a test executes by hand are kept back.
 
@@ -26,6 +28,8 @@ const app = serve({
     ...changingFlows,
     ...olderFlows,
     ...branchingFlows,
+    ...deployingFlows,
+    ...retainingFlows,
     ...emittingFlows,
     ...failingFlows,
     ...killingFlows,

@@ -39,7 +39,7 @@ describe("GET /runs/:id/items", () => {
     const { items, cursor } = await itemsOf(id);
     expect(cursor).toBeNull();
     const time = expect.stringMatching(/^\d{4}-.*Z$/);
-    const common = { node: "AtOnce", branch: "", step: 2, startedAt: time, finishedAt: time };
+    const common = { node: "AtOnce", branch: "", step: 2, redrives: 0, startedAt: time, finishedAt: time };
     expect(items).toEqual([
       { ...common, index: 0, status: "succeeded", attempts: 1, result: 0 },
       { ...common, index: 1, status: "succeeded", attempts: 2, result: 10 },

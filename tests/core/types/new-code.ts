@@ -15,6 +15,7 @@ import {
   type Items,
   type MaybePromise,
   Node,
+  type Outcome,
   ParallelBatchFlow,
   ParallelBatchNode,
   type PostResult,
@@ -31,11 +32,13 @@ expectTypeOf<Parameters<Batch["exec"]>>().toEqualTypeOf<[item: string, context?:
 expectTypeOf<ReturnType<Batch["exec"]>>().toEqualTypeOf<MaybePromise<number>>();
 expectTypeOf<Parameters<Batch["execFallback"]>>().toEqualTypeOf<[item: string, error: Error]>();
 expectTypeOf<Parameters<Batch["post"]>[1]>().toEqualTypeOf<Items<string>>();
-expectTypeOf<Parameters<Batch["post"]>[2]>().toEqualTypeOf<number[]>();
+expectTypeOf<Parameters<Batch["post"]>[2]>().toEqualTypeOf<number[] | Outcome<number>[]>();
 expectTypeOf<ReturnType<Batch["post"]>>().toEqualTypeOf<MaybePromise<PostResult>>();
 expectTypeOf<Parameters<BatchNode<Shared, Language, string, number>["exec"]>[0]>().toEqualTypeOf<string>();
 expectTypeOf<AsyncParallelBatchNode<Shared, Language, string, number>>().toExtend<Batch>();
-expectTypeOf<Parameters<AsyncBatchNode<Shared, Language, string, number>["postAsync"]>[2]>().toEqualTypeOf<number[]>();
+expectTypeOf<Parameters<AsyncBatchNode<Shared, Language, string, number>["postAsync"]>[2]>().toEqualTypeOf<
+  number[] | Outcome<number>[]
+>();
 
 type Single = Node<Shared, Language, string, number>;
 expectTypeOf<ReturnType<Single["prep"]>>().toEqualTypeOf<MaybePromise<string>>();
@@ -101,6 +104,18 @@ export class WrongResult extends ParallelBatchNode<Shared, Language, string, num
 export class WrongResults extends ParallelBatchNode<Shared, Language, string, number> {
   // @ts-expect-error: the results are numbers.
   override post(_shared: Shared, _items: string[], _lengths: string[]) {}
+}
+
+/** One that collects failures says so by what its post takes. */
+export class Collecting extends ParallelBatchNode<Shared, Language, string, number> {
+  override post(shared: Shared, _texts: string[], outcomes: Outcome<number>[]) {
+    shared.lengths = outcomes.map((outcome) => (outcome.ok ? outcome.value : outcome.error.message.length));
+  }
+}
+
+export class WrongOutcomes extends ParallelBatchNode<Shared, Language, string, number> {
+  // @ts-expect-error: the outcomes are of numbers.
+  override post(_shared: Shared, _items: string[], _outcomes: Outcome<string>[]) {}
 }
 
 export class WrongItems extends AsyncBatchNode<Shared, Language, string, number> {

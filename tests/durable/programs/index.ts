@@ -5,6 +5,7 @@ import { aliases } from "./aliases.ts";
 import { batchwork, lists } from "./batches.ts";
 import { branchLists, branchParams } from "./branches.ts";
 import { brokenBranches } from "./broken-branches.ts";
+import { collecting } from "./collecting.ts";
 import { control } from "./control.ts";
 import { overLists } from "./cookbook.ts";
 import { failures } from "./failures.ts";
@@ -48,6 +49,7 @@ const collections: Programs[] = [
   agentLoops,
   bounded,
   paged,
+  collecting,
 ];
 
 export const programs: Programs = Object.assign({}, ...collections);
