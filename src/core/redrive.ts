@@ -1,4 +1,4 @@
-import type { EndedBranch, Redrive, RunState, Step } from "./run.ts";
+import { type EndedBranch, indexOf, type Redrive, type RunState, type Step } from "./run.ts";
 
 /** A redrive's history is kept so far back. */
 const MOST_REDRIVES = 100;
@@ -26,35 +26,45 @@ export interface Standing<S extends Step> {
 }
 
 export interface Reopened<S extends Step> {
-  /** All steps that are under way once more, as they are now. */
+  /** All steps that are under way, or stopped and will go on, as they are now. */
   steps: S[];
   /** The ends of branches that have not ended any more. */
   forgotten: EndedBranch[];
 }
 
 /**
- * Takes failed branches up again where they stood, if their batch flow is still under way, and so on into those that were stopped
- * with them. Pure: says what the steps are then.
+ * Lets failed branches wait to go on where they stood, if their batch flow is still under way, and so on into what was stopped with
+ * them. Pure: says what the steps are then. They go on as the width of their flow allows.
  */
 export function reopen<S extends Step>({ open, stopped, failedEnds }: Standing<S>): Reopened<S> {
   const stoppedIn = Map.groupBy(stopped, ({ parent }) => parent);
   const endsOf = Map.groupBy(failedEnds, ({ step }) => step);
   const steps: S[] = [];
   const forgotten: EndedBranch[] = [];
-  for (const ahead = [...open]; ; ) {
-    const step = ahead.pop();
-    if (step === undefined) return { steps, forgotten };
+  const ahead = [...open];
+  for (let step = ahead.pop(); step !== undefined; step = ahead.pop()) {
     const ends = endsOf.get(step.id) ?? [];
     forgotten.push(...ends);
-    steps.push(ends.length === 0 ? step : withoutFailures(step, ends.length));
-    for (const child of stoppedIn.get(step.id) ?? []) ahead.push(goingOn(child));
+    steps.push(ends.length === 0 ? step : withoutFailures(step, ends));
+    ahead.push(...(stoppedIn.get(step.id) ?? []));
   }
+  return { steps, forgotten };
 }
 
-function withoutFailures<S extends Step>(step: S, count: number): S {
-  return { ...step, phase: "exec", ended: step.ended - count, failedBranches: 0 };
+function withoutFailures<S extends Step>(step: S, ends: readonly EndedBranch[]): S {
+  const waiting = [...step.waiting, ...ends.map(({ index }) => index)].sort((a, b) => a - b);
+  // Its post may have been next: not any more.
+  const place = step.phase === "stopped" ? { stoppedIn: "exec" } : { phase: "exec" };
+  return { ...step, ...place, waiting, ended: step.ended - ends.length, failedBranches: 0 };
 }
 
-function goingOn<S extends Step>(step: S): S {
-  return { ...step, phase: step.stoppedIn, stoppedIn: null };
+/** The stopped steps that will go on: those of branches that wait for their turn. */
+export function waitingWithin<S extends Step>(open: readonly S[], stopped: readonly S[]): S[] {
+  const stoppedIn = Map.groupBy(stopped, ({ parent }) => parent);
+  const found = open.flatMap(({ id, waiting }) => {
+    const turns = new Set(waiting);
+    return (stoppedIn.get(id) ?? []).filter((child) => turns.has(indexOf(child)));
+  });
+  for (const { id } of found) found.push(...(stoppedIn.get(id) ?? []));
+  return found;
 }

@@ -92,6 +92,8 @@ export interface Step {
   ended: number;
   /** Of a batch flow that collects failures: how many of the branches that ended have failed. */
   failedBranches: number;
+  /** Of a batch flow: the branches that had failed before a redrive, and have not gone on yet, in order. */
+  waiting: readonly number[];
   /** Of a stopped step: where it stood. */
   stoppedIn: Exclude<Phase, "done" | "stopped"> | null;
 }
@@ -169,10 +171,11 @@ export function isFinished(status: RunStatus): boolean {
   return status === "completed" || status === "failed" || status === "canceled";
 }
 
-/** Where a step of a run is found, and all that are under way. */
+/** Where a step of a run is found, all that are under way, and those within a step that were stopped and may go on. */
 export interface Steps {
   of(id: number): Step | undefined;
   open(): Iterable<Step>;
+  stoppedIn(step: number): Iterable<Step>;
 }
 
 /** What a transition is decided on, beside the event. */
@@ -201,13 +204,13 @@ export function transition(run: RunState, steps: Steps, event: Event, graph: Gra
     case "canceled":
       return finish({ ...run, status: "canceled", error: null, completionReason: "canceled" }, [], nowMs);
     case "paused":
-      return unchanged({ ...run, status: "paused", isPauseAsked: true });
+      return unchanged(run.isPauseAsked ? run : { ...run, status: "paused", isPauseAsked: true });
     case "resumed":
-      return unchanged(goingOn({ ...run, isPauseAsked: false }));
+      return unchanged(run.isPauseAsked ? goingOn({ ...run, isPauseAsked: false }) : run);
     case "graph-changed":
       return unchanged({ ...run, status: "paused", error: event.error });
     case "graph-restored":
-      return unchanged(goingOn({ ...run, error: null }));
+      return unchanged(run.error === null ? run : goingOn({ ...run, error: null }));
   }
 }
 
@@ -216,9 +219,9 @@ function transitionOfStep(run: RunState, event: StepEvent, scene: Scene): Transi
   const step = scene.steps.of(event.step);
   switch (event.type) {
     case "prepared":
-      return at(run, step, "prep", (step) => prepared(run, step, event.size, scene.graph));
+      return at(run, step, "prep", (step) => prepared(run, step, event.size, scene));
     case "branched":
-      return at(run, step, "exec", (step) => branched(run, step, BRANCHES_A_TURN, scene.graph));
+      return at(run, step, "exec", (step) => branched(run, step, BRANCHES_A_TURN, scene));
     case "executed":
       return at(run, step, "exec", (step) => toPost(run, step, null));
     case "posted":
@@ -240,7 +243,10 @@ function goingOn(run: RunState): RunState {
 
 /** What a run at rest has to do: derived from where its steps stand, so that nothing is forgotten by a crash. */
 export function effectsOf(run: RunState, steps: Iterable<Step>, graph: Graph): Effect[] {
-  if (run.status !== "running") return [];
+  return run.status === "running" ? effectsAt(steps, graph) : [];
+}
+
+function effectsAt(steps: Iterable<Step>, graph: Graph): Effect[] {
   const effects: Effect[] = [];
   for (const step of steps) {
     if (step.phase === "prep" || step.phase === "post") effects.push({ type: "hook", hook: step.phase, step: step.id });
@@ -265,6 +271,7 @@ const NEW_STEP = {
   begun: 0,
   ended: 0,
   failedBranches: 0,
+  waiting: [],
   stoppedIn: null,
 } as const;
 
@@ -281,10 +288,11 @@ function stepAt(id: number, { branch, node, parent, visit, params }: Place): Ste
   return { ...NEW_STEP, id, branch, node, parent, visit, params };
 }
 
-function prepared(run: RunState, step: Step, size: number, graph: Graph): Transition {
+function prepared(run: RunState, step: Step, size: number, scene: Scene): Transition {
+  const { graph } = scene;
   const start = graph.startOf(step.node);
   const inExec: Step = { ...step, phase: "exec" };
-  if (isBatchFlow(step, graph)) return branched(run, { ...inExec, branches: size }, BRANCHES_A_TURN, graph);
+  if (isBatchFlow(step, graph)) return branched(run, { ...inExec, branches: size }, BRANCHES_A_TURN, scene);
   if (start !== undefined) {
     const { branch, id: parent } = step;
     return begin(run, [{ branch, node: start, parent, visit: 1, params: null }], [inExec]);
@@ -296,17 +304,20 @@ function isBatchFlow({ node }: Step, graph: Graph): boolean {
   return graph.kind(node).endsWith("batch-flow");
 }
 
-/** How many more branches of a batch flow may begin. */
-function roomFor(step: Step, graph: Graph): number {
-  if (step.begun >= step.branches) return 0;
-  const width = Math.min(graph.width(step.node), MOST_BRANCHES);
-  return Math.min(step.branches - step.begun, width - (step.begun - step.ended));
+/** How many more branches of a batch flow may begin, or go on. */
+function roomFor({ node, branches, begun, ended, waiting }: Step, graph: Graph): number {
+  const left = branches - begun + waiting.length;
+  if (left <= 0) return 0;
+  const width = Math.min(graph.width(node), MOST_BRANCHES);
+  return Math.min(left, width - (begun - ended - waiting.length));
 }
 
-function branched(run: RunState, step: Step, most: number, graph: Graph): Transition {
+/** Begins branches; first those that had failed before a redrive go on. */
+function branched(run: RunState, step: Step, most: number, { graph, steps }: Scene): Transition {
   if (step.branches === 0) return toPost(run, step, null);
   const room = roomFor(step, graph);
-  const count = Math.min(room, most);
+  const again = new Set(step.waiting.slice(0, Math.min(room, most)));
+  const count = Math.min(room, most) - again.size;
   const start = graph.startOf(step.node) as string;
   const places = Array.from({ length: count }, (_, at) => ({
     branch: `${step.branch === "" ? "" : `${step.branch}/`}${step.begun + at}`,
@@ -315,10 +326,23 @@ function branched(run: RunState, step: Step, most: number, graph: Graph): Transi
     visit: 1,
     params: null,
   }));
-  const result = begin(run, places, [{ ...step, begun: step.begun + count }]);
+  const goingOn = again.size > 0 ? [...stoppedWith(step, (child) => again.has(indexOf(child)), steps)] : [];
+  const flow = { ...step, begun: step.begun + count, waiting: step.waiting.slice(again.size) };
+  const result = begin(run, places, [flow, ...goingOn]);
+  result.effects.push(...effectsAt(goingOn, graph));
   // Where a branch ended only one begins in its place: for the others the effect is on its way.
-  if (count < room && most > 1) result.effects.push({ type: "branch", step: step.id });
+  if (again.size + count < room && most > 1) result.effects.push({ type: "branch", step: step.id });
   return result;
+}
+
+/** Stopped steps within another, as they stood; but for those of branches that wait for their turn. */
+function* stoppedWith(parent: Step, isMeant: (child: Step) => boolean, steps: Steps): Generator<Step> {
+  for (const child of steps.stoppedIn(parent.id)) {
+    if (!isMeant(child)) continue;
+    const step: Step = { ...child, phase: child.stoppedIn as Phase, stoppedIn: null };
+    yield step;
+    yield* stoppedWith(step, (inner) => !step.waiting.includes(indexOf(inner)), steps);
+  }
 }
 
 function toPost(run: RunState, step: Step, lastAction: Action | null): Transition {
@@ -345,7 +369,7 @@ function posted(
   const warned = withWarning(run, graph.warning(step.node, action || "default"));
   const end = graph.startOf(step.node) === undefined ? step.id : step.end;
   const ended = isBatchFlow(parent, graph)
-    ? branchEnded(warned, parent, { step: parent.id, index: indexOf(step), action, end, error: null }, graph)
+    ? branchEnded(warned, parent, { step: parent.id, index: indexOf(step), action, end, error: null }, scene)
     : toPost(warned, { ...parent, end }, action);
   return { ...ended, steps: [done, ...ended.steps] };
 }
@@ -409,7 +433,7 @@ function branchFailed(
     const exceeded: RunError = { name, message, node, branch, index: null, attempts: null };
     return failed(run, before, { error: exceeded, reason: "tolerance-exceeded" }, scene);
   }
-  const ended = branchEnded(run, flow, { step: id, index, action: null, end: null, error }, graph);
+  const ended = branchEnded(run, flow, { step: id, index, action: null, end: null, error }, scene);
   return { ...ended, steps: [...stopped.map(stop), ...ended.steps] };
 }
 
@@ -418,15 +442,15 @@ function stop(step: Step): Step {
 }
 
 /** A branch has ended: the next one begins in its place, or, after the last, the batch flow's post. */
-function branchEnded(run: RunState, before: Step, ended: EndedBranch, graph: Graph): Transition {
+function branchEnded(run: RunState, before: Step, ended: EndedBranch, scene: Scene): Transition {
   const step = { ...before, ended: before.ended + 1 };
   const isLast = step.ended === step.branches;
-  const next = isLast ? toPost(run, step, null) : goOnBranching(run, step, graph);
+  const next = isLast ? toPost(run, step, null) : goOnBranching(run, step, scene);
   return { ...next, ends: [ended] };
 }
 
-function goOnBranching(run: RunState, step: Step, graph: Graph): Transition {
-  return roomFor(step, graph) > 0 ? branched(run, step, 1, graph) : { ...unchanged(run), steps: [step] };
+function goOnBranching(run: RunState, step: Step, scene: Scene): Transition {
+  return roomFor(step, scene.graph) > 0 ? branched(run, step, 1, scene) : { ...unchanged(run), steps: [step] };
 }
 
 /** Which branch of its batch flow a step is on. */

@@ -32,16 +32,26 @@ export class Draft {
   readonly posted: number[] = [];
   /** Steps that were stopped with their branch. */
   readonly stopped: number[] = [];
+  /** Steps that had been stopped, and go on. */
+  readonly resumed = new Set<number>();
   readonly emits: Emit[] = [];
   /** Gives what the run gives back, encoded, if it is complete. */
   output: (() => string) | null = null;
   readonly #stored: ReadonlyMap<number, StepRow>;
+  readonly #waiting: ReadonlyMap<number, StepRow>;
   /** Steps whose items are all settled. That post is next is known by that: it costs no row, and waits for no flush. */
   readonly #settled: Map<number, StepRow>;
 
-  constructor(state: RunState, stored: ReadonlyMap<number, StepRow>, before?: Draft) {
+  /** `stored` are the open steps, `waiting` those that were stopped and will go on. */
+  constructor(
+    state: RunState,
+    stored: ReadonlyMap<number, StepRow>,
+    waiting: ReadonlyMap<number, StepRow>,
+    before?: Draft,
+  ) {
     this.state = state;
     this.#stored = stored;
+    this.#waiting = waiting;
     this.#settled = before ? before.#settled : new Map();
   }
 
@@ -73,12 +83,19 @@ export class Draft {
 
   /** Decides what an event makes of the run. */
   apply(event: Event, graph: Graph, nowMs: number): Effect[] {
-    const around: Steps = { of: (id) => this.step(id), open: () => this.open() };
+    const around: Steps = {
+      of: (id) => this.step(id),
+      open: () => this.open(),
+      stoppedIn: (step) => [...this.#waiting.values()].filter(({ parent }) => parent === step),
+    };
     const { run, steps, ends, effects } = transition(this.state, around, event, graph, nowMs);
     this.state = run;
     // A step that is known was given to the transition as its row, and comes back as that.
     for (const step of steps) this.put("total" in step ? (step as StepRow) : { ...UNTOUCHED, ...step });
-    for (const { id, phase } of steps) if (phase === "stopped") this.stopped.push(id);
+    for (const { id, phase } of steps) {
+      if (phase === "stopped") this.stopped.push(id);
+      else if (this.#waiting.has(id)) this.resumed.add(id);
+    }
     for (const ended of ends) this.ends.push(ended);
     return effects;
   }

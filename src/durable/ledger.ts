@@ -47,10 +47,11 @@ export class Ledger {
   readonly #strays = new Map<HeldItem, Pool>();
   readonly #store: Store;
 
-  constructor(store: Store, planOf: (node: string) => Plan) {
+  /** `createdMs` is the run's. */
+  constructor(store: Store, createdMs: number, planOf: (node: string) => Plan) {
     this.#store = store;
     this.#planOf = planOf;
-    this.slots = new Slots(store);
+    this.slots = new Slots(store, createdMs);
   }
 
   /** Takes up the items of steps that were in exec when the object was lost. */
@@ -79,6 +80,13 @@ export class Ledger {
       const reader = new StepNeeds(this.#store.items, id, work.pool.plan.limits);
       this.#groups.set(id, new Items(id, total, work.pool, reader));
     }
+  }
+
+  /** A step that was stopped goes on, with what its rows say of its items. */
+  reopen(row: StepRow): void {
+    const { items } = this.#store;
+    this.open(row, items.soloNeeds([row.id]).get(row.id) ?? null);
+    this.#groups.get(row.id)?.restore(items.statesOf([row.id]).get(row.id) ?? [], []);
   }
 
   /** A step whose items are all settled goes on. Returns what became of them. */

@@ -18,21 +18,24 @@ export function redrive(store: Store, before: RunState, held: Iterable<HeldItem>
     stopped: store.steps.stopped(),
     failedEnds: store.steps.failedEnds(),
   });
-  const all = steps.map(toExec);
   forgetEnds(store, forgotten);
-  for (const step of all) store.steps.restore(step);
-  const failed = store.items.reset(
-    all.flatMap(({ id, total }) => (total > 0 ? [id] : [])),
-    held,
-  );
+  for (const step of steps) {
+    store.steps.restore(toExec(step));
+    // Its items are given anew.
+    if (step.stoppedIn === "prep") store.items.forget("=", step.id);
+  }
+  const withItems = steps.flatMap(({ id, total }) => (total > 0 ? [id] : []));
+  const failed = store.items.reset(withItems, held);
   const { status, completionReason } = before;
   store.saveState(redriven(state, { atMs: nowMs, status, completionReason, failed }));
   store.saveLosses({});
 }
 
-/** Whether a step's items are all settled is never stored: they say so themselves. */
+/** Whether a step's items are all settled is never stored: they say so themselves. Of one that waits the successes are counted. */
 function toExec(step: StepRow): StepRow {
-  return step.phase === "post" && step.total > 0 ? { ...step, phase: "exec" } : step;
+  if (step.phase !== "stopped") return { ...step, succeeded: 0, failed: 0 };
+  const stoppedIn = step.stoppedIn === "post" && step.total > 0 ? "exec" : step.stoppedIn;
+  return { ...step, stoppedIn, failed: 0 };
 }
 
 function forgetEnds(store: Store, ends: Reopened<StepRow>["forgotten"]): void {
@@ -52,7 +55,7 @@ function rewind(store: Store, before: RunState): RunState {
   store.journal.restore(graph);
   let { lastStep } = before;
   for (const step of steps) {
-    if (step.phase === "prep") beginAnew(store, step, ++lastStep);
+    if (step.phase === "prep" || step.stoppedIn === "prep") beginAnew(store, step, ++lastStep);
     else store.steps.restore({ ...step, fields: store.steps.step(step.id)?.fields ?? null });
     if (step.branches > 0) forgetLaterEnds(store, step, steps);
   }

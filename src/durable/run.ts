@@ -96,8 +96,10 @@ export class FlowRunObject extends DurableObject {
     }
     const { shape, version } = this.#registry.make(flow);
     const live = Live.begin(input);
+    const createdMs = Date.now();
     this.#store.commit(() => {
-      this.#store.create({ id, flow, version, shape, inputDigest, createdMs: Date.now(), lives: 1, state: NEW_RUN });
+      // With an idempotency key a deleted run may have had the same id: what limiters heard of that was of an earlier life.
+      this.#store.create({ id, flow, version, shape, inputDigest, createdMs, lives: createdMs, state: NEW_RUN });
       this.#store.longText.put("live", live);
     });
     this.#started = this.#open();
@@ -243,7 +245,7 @@ export class FlowRunObject extends DurableObject {
   }
 
   async #report(report: Report): Promise<Reply> {
-    if (!this.#started) return overFor(report);
+    if (!this.#started || this.#started.walk.ledger.slots.isForeign(report.fence)) return overFor(report);
     const { desk, walk } = this.#started;
     let hasHooks = false;
     const answered = this.#commit((_, nowMs) => {
@@ -409,10 +411,7 @@ export class FlowRunObject extends DurableObject {
     const written = walk.written();
     if ("error" in written) this.#end({ type: "broke", ...written });
     else {
-      this.#commit(() => {
-        walk.flush(written);
-        return { answer: undefined, effects: [] };
-      });
+      this.#commit(() => ({ answer: undefined, effects: walk.flush(written) }));
     }
     this.#flushed.resolve();
     this.#flushed = Promise.withResolvers();

@@ -45,7 +45,8 @@ export class Running {
     const row = store.run();
     const pages = new Pages(store);
     this.#store = store;
-    this.flow = registry.makeAgain({ ...row, steps: store.steps.open() });
+    const open = store.steps.open();
+    this.flow = registry.makeAgain({ ...row, steps: [...open, ...store.steps.waiting(open)] });
     this.walk = new Walk(store, this.flow, pages, () => Date.now());
     this.permits = new Permits(this.walk.row, this.walk.ledger, ports);
     this.desk = new Desk(this.walk, pages, this.permits, store.emits);

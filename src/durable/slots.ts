@@ -42,14 +42,26 @@ export type Acceptance = "first" | "again" | "over" | "refused";
 export class Slots {
   readonly #store: Store;
   readonly #slots = new Map<number, Slot>();
+  /** Fences are numbered from here on. */
+  #firstFence: number;
 
-  constructor(store: Store) {
+  /** `createdMs` is the run's: fences are later numbers, so that none is one of an earlier run with the same id. */
+  constructor(store: Store, createdMs: number) {
     this.#store = store;
+    this.#firstFence = createdMs;
   }
 
   restore(nowMs: number): void {
-    for (const row of this.#store.slots())
+    for (const row of this.#store.slots()) {
       this.#slots.set(row.id, { ...row, leaseMs: nowMs + GRACE_MS, resent: 0, isNudged: false });
+      // The run was started by a version that numbered them from 1.
+      if (row.fence < this.#firstFence) this.#firstFence = 0;
+    }
+  }
+
+  /** Whether a fence is of an earlier run with the same id, which was deleted while its executors went on. */
+  isForeign(fence: number): boolean {
+    return fence < this.#firstFence;
   }
 
   get(id: number): Slot | undefined {
@@ -152,7 +164,7 @@ export class Slots {
       wake: 0,
       delivery: 0,
       entry: "",
-      fence: 0,
+      fence: this.#firstFence,
       given: 0,
       wokenMs: 0,
       leaseMs: 0,

@@ -1,3 +1,4 @@
+import { waitingWithin } from "../core/redrive.ts";
 import type { EndedBranch, Phase, RunError, Step } from "../core/run.ts";
 import type { StoredNeeds } from "./needs.ts";
 import { inStatements, type LongText, STATEMENT_TEXT } from "./text.ts";
@@ -53,6 +54,11 @@ export class StepStore {
     return this.#read(`select ${COLUMNS} from step where phase = 'stopped' order by id`);
   }
 
+  /** The stopped steps that will go on, beside those that are open. */
+  waiting(open: readonly StepRow[]): StepRow[] {
+    return open.some(({ waiting }) => waiting.length > 0) ? waitingWithin(open, this.stopped()) : [];
+  }
+
   /** Writes steps as they are now; those that are done say only that, and how it went. */
   save(steps: Iterable<NewStep>): void {
     for (const alike of Map.groupBy(steps, kindOf).values()) {
@@ -98,13 +104,15 @@ export class StepStore {
     this.#longText.deleteOf(["fields", "params"], which, step);
   }
 
-  /** Puts a step back to where it once stood. Its item, and what that needs, stay. */
+  /** Puts a step, all of it, to where it now stands. Its item, and what that needs, stay. */
   restore(row: StepRow): void {
     const body = { ...EMPTY, ...JSON.parse(this.#bodyOf({ row, isNew: false, item: null, needs: null })) };
     this.#sql.exec(
-      "update step set phase = ?, total = ?, succeeded = 0, failed = 0, body = json_patch(body, ?) where id = ?",
+      "update step set phase = ?, total = ?, succeeded = ?, failed = ?, body = json_patch(body, ?) where id = ?",
       row.phase,
       row.total,
+      row.succeeded,
+      row.failed,
       JSON.stringify(body),
       row.id,
     );
@@ -192,6 +200,7 @@ export class StepStore {
     if (row.end !== null) body.end = row.end;
     if (row.fields !== null) body.fields = this.#kept(`fields/${row.id}`, row.fields);
     if (row.failedBranches > 0) body.failedBranches = row.failedBranches;
+    if (row.waiting.length > 0 || row.branches > 0) body.waiting = row.waiting;
     if (row.stoppedIn !== null) body.stoppedIn = row.stoppedIn;
     if (row.branches > 0) Object.assign(body, { branches: row.branches, begun: row.begun, ended: row.ended });
     if (item !== null) body.item = this.#kept(`page/${row.id}/0`, item);
@@ -242,6 +251,7 @@ const USUAL = {
   begun: 0,
   ended: 0,
   failedBranches: 0,
+  waiting: [],
   stoppedIn: null,
   fields: null,
 } satisfies Body;

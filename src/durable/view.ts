@@ -175,17 +175,11 @@ function itemView(
   };
 }
 
-function statusOf(
-  walk: Walk,
-  { id: step, phase }: StepRow,
-  index: number,
-  row: ItemRow | undefined,
-  isHeld: boolean,
-): ItemStatus {
+function statusOf(walk: Walk, step: StepRow, index: number, row: ItemRow | undefined, isHeld: boolean): ItemStatus {
   if (row?.status === "succeeded" || row?.status === "failed") return row.status;
-  if (walk.isFinished || phase === "stopped") return "canceled";
+  if (walk.isFinished || walk.isStopped(step)) return "canceled";
   if (isHeld) return "running";
-  if (walk.ledger.group(step)?.isAsked({ step, index })) return "deferred";
+  if (walk.ledger.group(step.id)?.isAsked({ step: step.id, index })) return "deferred";
   return row?.status ?? "pending";
 }
 

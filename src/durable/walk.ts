@@ -45,6 +45,8 @@ export class Walk {
   readonly #pages: Pages;
   /** The open steps as stored. */
   readonly #steps = new Map<number, StepRow>();
+  /** Stopped steps that will go on, when it is the turn of their branch. */
+  readonly #waiting: Map<number, StepRow>;
   readonly #settled: { total: number; succeeded: number; failed: number };
   readonly #losses: LossCount;
   readonly #clock: () => number;
@@ -60,10 +62,12 @@ export class Walk {
     this.#losses = new LossCount(store, this.row);
     this.state = this.row.state;
     this.hasLimits = [...flow.graph.ids].some((id) => flow.planOf(id).limits.length > 0);
-    this.ledger = new Ledger(store, flow.planOf);
+    this.ledger = new Ledger(store, this.row.createdMs, flow.planOf);
     this.#settled = store.steps.settledCounts();
     for (const step of store.steps.open()) this.#steps.set(step.id, step);
-    this.draft = new Draft(this.state, this.#steps);
+    const waiting = store.steps.waiting([...this.#steps.values()]);
+    this.#waiting = new Map(waiting.map((step) => [step.id, step]));
+    this.draft = new Draft(this.state, this.#steps, this.#waiting);
     this.ledger.restore(
       [...this.#steps.values()].filter((step) => step.phase === "exec" && step.total > 0),
       clock(),
@@ -90,8 +94,9 @@ export class Walk {
   /** Counts over every item of every step so far. What a finished run, or a stopped step, never executed is canceled. */
   get counts(): Counts & { canceled: number } {
     const { total, succeeded, failed } = this.#settled;
-    const canceledBefore = total - succeeded - failed;
-    const sum = { total, pending: 0, running: 0, deferred: 0, succeeded, failed, canceled: canceledBefore };
+    const pending = sumOf(this.#waiting.values(), (step) => step.total - step.succeeded);
+    const canceledBefore = total - succeeded - failed - pending;
+    const sum = { total, pending, running: 0, deferred: 0, succeeded, failed, canceled: canceledBefore };
     for (const { counts } of this.ledger.groups()) {
       for (const key of ["total", "pending", "running", "deferred", "succeeded", "failed"] as const) {
         sum[key] += counts[key];
@@ -121,6 +126,11 @@ export class Walk {
 
   step(id: number): StepRow | undefined {
     return this.#steps.get(id);
+  }
+
+  /** Whether a step was stopped and is over. */
+  isStopped({ id, phase }: Pick<StepRow, "id" | "phase">): boolean {
+    return phase === "stopped" && !this.#waiting.has(id);
   }
 
   /** Whether a step was stopped with its branch, and nothing is left to be done for it. */
@@ -177,7 +187,7 @@ export class Walk {
   /** What ends the run: stored at once. What was not stored before that has never happened. */
   end(event: Event): void {
     this.#change(event);
-    this.draft = new Draft(this.state, this.#steps);
+    this.draft = new Draft(this.state, this.#steps, this.#waiting);
   }
 
   /** What pauses the run, or lets it go on: stored at once. What hooks have done, and is not stored yet, stays as it is. */
@@ -189,8 +199,7 @@ export class Walk {
   }
 
   #change(event: Event): void {
-    const steps = { of: (id: number) => this.#steps.get(id), open: () => this.#steps.values() };
-    const { run } = transition(this.state, steps, event, this.flow.graph, this.#clock());
+    const { run } = transition(this.state, NO_STEPS, event, this.flow.graph, this.#clock());
     if (run !== this.state) this.#store.saveState(run);
     this.state = run;
   }
@@ -307,11 +316,13 @@ export class Walk {
     }
   }
 
-  /** Stores all that hooks did since this was last called. Called in a transaction. */
-  flush({ entries, snapshot, output }: Written & { output: string | null }): void {
+  /** Stores all that hooks did since this was last called, and says what follows beside that. Called in a transaction. */
+  flush({ entries, snapshot, output }: Written & { output: string | null }): Effect[] {
     const { draft } = this;
     const { journal, steps, longText, emits, checkpoints } = this.#store;
-    if (this.#hasSeenFailures(draft)) checkpoints.keep(this.state, this.#steps.values());
+    if (this.#hasSeenFailures(draft))
+      checkpoints.keep(this.state, [...this.#steps.values(), ...this.#waiting.values()]);
+    for (const id of draft.resumed) this.#goOn(draft.steps.get(id) as StepRow);
     for (const id of draft.stopped) this.#stop(draft.steps.get(id) as StepRow);
     if (snapshot !== null) journal.begin(snapshot);
     else for (const entry of entries) journal.append(entry);
@@ -322,6 +333,7 @@ export class Walk {
     if (draft.state !== this.state) this.#store.saveState(draft.state);
     for (const step of [...draft.prepared, ...draft.posted]) this.#losses.forget(step);
     this.#settle(draft);
+    return draft.resumed.size === 0 ? [] : this.react({ steps: draft.resumed, fields: [] });
   }
 
   /** The draft is how things stand now. */
@@ -333,7 +345,8 @@ export class Walk {
     }
     for (const id of draft.stopped) if (!this.inHook.has(id)) this.#live?.forget(id);
     for (const id of draft.prepared) this.#begin(draft.steps.get(id) as StepRow, draft.items.get(id));
-    this.draft = new Draft(draft.state, this.#steps, draft);
+    for (const id of draft.resumed) if (!draft.prepared.includes(id)) this.#reopen(draft.steps.get(id) as StepRow);
+    this.draft = new Draft(draft.state, this.#steps, this.#waiting, draft);
   }
 
   /** Whether a post that has ended saw items or branches that had failed. */
@@ -342,6 +355,19 @@ export class Walk {
       const { failed = 0, failedBranches = 0 } = draft.step(id) ?? {};
       return failed > 0 || failedBranches > 0;
     });
+  }
+
+  /** A step that was stopped is open once more, and its items are counted where they are. */
+  #goOn(row: StepRow): void {
+    const { total, succeeded } = this.#waiting.get(row.id) as StepRow;
+    this.#settled.total -= total;
+    this.#settled.succeeded -= succeeded;
+    this.#waiting.delete(row.id);
+    this.#store.steps.restore(Object.assign(row, { succeeded: 0, failed: 0 }));
+  }
+
+  #reopen(row: StepRow): void {
+    if (row.phase === "exec" && row.total > 0) this.ledger.reopen(row);
   }
 
   /** A step's branch has failed: what of its items was not executed is canceled. */
@@ -368,7 +394,7 @@ export class Walk {
 
   #newStep(row: StepRow) {
     const { item = null, needs = null } = this.draft.items.get(row.id) ?? {};
-    return { row, isNew: !this.#steps.has(row.id), item, needs };
+    return { row, isNew: !this.#steps.has(row.id) && !this.draft.resumed.has(row.id), item, needs };
   }
 
   #executed(id: number): Effect[] {
@@ -402,5 +428,14 @@ export class Walk {
     return new Live(this.flow.graph, around, this.#store.journal.read());
   }
 }
+
+function sumOf<T>(values: Iterable<T>, measure: (value: T) => number): number {
+  let sum = 0;
+  for (const value of values) sum += measure(value);
+  return sum;
+}
+
+/** What ends or pauses a run as a whole is decided without a look at its steps. */
+const NO_STEPS = { of: () => undefined, open: () => [], stoppedIn: () => [] };
 
 const NOTHING = { entries: [], snapshot: null, output: null };

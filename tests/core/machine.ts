@@ -43,7 +43,12 @@ export class Machine {
   }
 
   on(event: Event): Transition {
-    const steps = { of: (id: number) => this.steps.get(id), open: () => this.open };
+    const steps = {
+      of: (id: number) => this.steps.get(id),
+      open: () => this.open,
+      stoppedIn: (parent: number) =>
+        [...this.steps.values()].filter((step) => step.parent === parent && step.phase === "stopped"),
+    };
     const made = transition(this.run, steps, event, this.graph, this.nowMs++);
     this.run = made.run;
     for (const step of made.steps) this.steps.set(step.id, step);
