@@ -134,7 +134,8 @@ export class Hooks {
     const added = pager.addAll(prepRes);
     // One that has written holds up all others, so a source that is slow is given no more time than a hook is.
     yield this.#walk.live.hasWritten(step.id) ? inTime(added, step, "prep") : added;
-    return pager.end();
+    // The step's pages may be those of another prep by now.
+    return this.#isOver(step) ? 0 : pager.end();
   }
 
   /** Whether post gets the list of what prep gave, and not what it returned: that could be read only once. */

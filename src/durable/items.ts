@@ -143,6 +143,7 @@ export class Items {
    * goes on counting, and the permits of those that were not begun.
    */
   stop(step: number): { held: HeldItem[]; unused: PermitId[]; succeeded: number; failed: number } {
+    const isOpen = this.#open.has(step);
     const numbers = this.step === null ? [step] : [...this.#open.keys()];
     const held: HeldItem[] = [];
     const unused: PermitId[] = [];
@@ -153,13 +154,20 @@ export class Items {
       this.#remove(number);
       if (item) this.pool.held++;
     }
-    const tally = { succeeded: this.step === null ? 0 : this.succeeded, failed: this.failedOf(step) };
-    if (this.step === null) {
-      this.#total--;
-      this.failed -= tally.failed;
-      this.#leave(step);
-    } else this.pool.drop(this);
-    return { held, unused, ...tally };
+    if (this.step === null) return { held, unused, ...this.#partWith(step, isOpen) };
+    this.pool.drop(this);
+    return { held, unused, succeeded: this.succeeded, failed: this.failed };
+  }
+
+  /** A step's one item counts here no more, whatever has become of it. */
+  #partWith(step: number, isOpen: boolean): { succeeded: number; failed: number } {
+    const failed = this.failedOf(step);
+    const succeeded = isOpen ? 0 : 1 - failed;
+    this.#total--;
+    this.failed -= failed;
+    this.succeeded -= succeeded;
+    this.#leave(step);
+    return { succeeded, failed };
   }
 
   #leave(step: number): void {
@@ -380,9 +388,7 @@ export class Items {
     this.#lines.leave(number);
     const isOpen = status === "pending" || status === "deferred";
     const claim = held.get(number);
-    // A refusal is an outcome that changes no attempts: what tells is whether the claim is the one it came from.
-    const isSettled = claim?.attempts !== row.attempts || claim.claimedMs <= (row.startedMs ?? -1);
-    if (!isOpen || isSettled) held.delete(number);
+    if (!isOpen || !claim || hasEnded(claim, row)) held.delete(number);
     if (!isOpen) this.#remove(number);
     if (status === "succeeded") this.succeeded++;
     else if (status === "failed") this.#fail(number);
@@ -469,6 +475,14 @@ export class Items {
     this.pool.asked--;
     this.pool.waiting += this.#lines.waiting - before;
   }
+}
+
+/**
+ * Whether the row of an item was written after it was given. A refusal is an outcome that changes no attempts: what tells is whether
+ * the claim is the one it came from.
+ */
+export function hasEnded(claim: HeldItem, row: ItemState): boolean {
+  return claim.attempts !== row.attempts || claim.claimedMs <= (row.startedMs ?? -1);
 }
 
 function firstOf(numbers: Iterable<number>): number | undefined {

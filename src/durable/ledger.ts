@@ -1,6 +1,6 @@
 import type { Failure } from "../core/errors.ts";
 import type { ItemRow } from "./item-store.ts";
-import { type ItemId, Items, type Outcome } from "./items.ts";
+import { hasEnded, type ItemId, Items, type Outcome } from "./items.ts";
 import { SoloNeeds, StepNeeds, type StoredNeeds } from "./needs.ts";
 import type { PermitEnding, PermitNews } from "./permits.ts";
 import type { Plan } from "./plan.ts";
@@ -68,8 +68,28 @@ export class Ledger {
       for (const item of group.restore(states, given.get(group) ?? [])) held.add(item);
     }
     // Not by intersection(), which may change the order, and the order tells what an executor has missed.
-    for (const slot of this.slots.all()) slot.held = new Set([...slot.held].filter((item) => held.has(item)));
+    this.#restoreStrays();
+    for (const slot of this.slots.all()) {
+      slot.held = new Set([...slot.held].filter((item) => held.has(item) || this.#strays.has(item)));
+    }
     this.earliestDueMs = this.#store.items.earliestDue();
+  }
+
+  /** What was in exec of stopped steps is so still, as far as is known. */
+  #restoreStrays(): void {
+    const found = [...this.heldItems()].filter(({ step }) => !this.#groups.has(step));
+    if (found.length === 0) return;
+    const steps = found.map(({ step }) => step);
+    const nodes = this.#store.steps.stoppedNodes(steps);
+    const states = this.#store.items.statesOf(steps);
+    for (const item of found) {
+      const node = nodes.get(item.step);
+      const row = states.get(item.step)?.find(({ index }) => index === item.index);
+      if (node === undefined || (row && hasEnded(item, row))) continue;
+      const { pool } = this.#workAt(node);
+      this.#strays.set(item, pool);
+      pool.held++;
+    }
   }
 
   /** A step's items may begin. */
@@ -267,7 +287,7 @@ export class Ledger {
     const fields: Settled["fields"] = [];
     for (const outcome of outcomes) {
       const group = this.#groups.get(outcome.step);
-      if (!group) this.#endStray(id, outcome, nowMs);
+      this.#endStray(id, outcome, nowMs);
       const held = group?.heldItem(outcome) ?? null;
       const isHolder = isCurrent && held?.slot === id && held.attempts === outcome.attempts;
       const unused = group?.pool.isLimited ? group.permitsOf(outcome) : [];
@@ -297,11 +317,11 @@ export class Ledger {
   /** An executor takes nothing more and has nothing in exec: what it held and never reported, it was told to stop. */
   letGo(id: number, nowMs: number): void {
     for (const item of this.slots.get(id)?.held ?? []) {
-      const group = this.#groups.get(item.step);
-      if (group) {
-        group.letGo(item);
+      if (this.#strays.has(item)) this.#endStray(id, item, nowMs);
+      else {
+        this.#groups.get(item.step)?.letGo(item);
         this.#letGo(item, nowMs, LOST);
-      } else this.#endStray(id, item, nowMs);
+      }
     }
   }
 
@@ -401,23 +421,28 @@ export class Ledger {
   }
 
   /** An item of a stopped step is in exec no more: what came of it is of no interest. */
-  #endStray(slot: number, { step, index }: ItemId, nowMs: number): void {
-    for (const item of this.slots.get(slot)?.held ?? []) {
-      if (item.step !== step || item.index !== index) continue;
-      this.#forgetStray(item);
+  #endStray(id: number, { step, index }: ItemId, nowMs: number): void {
+    if (this.#strays.size === 0) return;
+    const slot = this.slots.get(id);
+    const strays = [...(slot?.held ?? [])].filter((item) => item.step === step && item.index === index);
+    for (const item of strays) {
+      if (!this.#forgetStray(item)) continue;
       this.#letGo(item, nowMs, LOST);
+      // No row of its own says that it has ended.
+      this.slots.save(slot as Slot, {});
     }
   }
 
-  #forgetStray(item: HeldItem): void {
+  #forgetStray(item: HeldItem): boolean {
     const pool = this.#strays.get(item);
-    if (pool && this.#strays.delete(item)) pool.held--;
+    if (pool) pool.held--;
+    return this.#strays.delete(item);
   }
 
   #lose(slot: Slot, nowMs: number): Settled {
     const lost = [...slot.held];
-    for (const item of lost) this.#forgetStray(item);
-    const rows = lost.flatMap((item) => this.#groups.get(item.step)?.crash(item, nowMs) ?? []);
+    const own = lost.filter((item) => !this.#forgetStray(item));
+    const rows = own.flatMap((item) => this.#groups.get(item.step)?.crash(item, nowMs) ?? []);
     slot.held.clear();
     for (const item of lost) if (!this.#silent.has(item)) this.#endPermits(item, nowMs, LOST);
     return this.#settled(rows);

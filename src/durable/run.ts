@@ -80,7 +80,7 @@ export class FlowRunObject extends DurableObject {
     this.#ports = ports;
     this.#store = this.openStore(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
     this.#wakeUp = new WakeUp(ctx.storage, () => this.#due());
-    if (this.#store.exists()) this.#load();
+    if (this.#store.exists()) this.#load(true);
   }
 
   /** Where the run is stored. */
@@ -179,9 +179,13 @@ export class FlowRunObject extends DurableObject {
     return this.#turn(
       ({ walk }) => walk.isFinished && (walk.state.status !== "completed" || walk.hasFailures),
       ({ walk }) => {
-        this.#store.commit(() => redrive(this.#store, walk.state, walk.ledger.heldItems(), Date.now()));
+        this.#store.commit(() => {
+          // Their rows may name items that have been settled since: that these were is known only until they are open again.
+          walk.ledger.slots.saveAll();
+          redrive(this.#store, walk.state, walk.ledger.heldItems(), Date.now());
+        });
         this.#hopeless = [];
-        this.#load();
+        this.#load(false);
       },
     );
   }
@@ -279,11 +283,12 @@ export class FlowRunObject extends DurableObject {
     }
   }
 
-  #load(): void {
+  /** Builds the run in memory from its rows. `isNew`: the object was away. */
+  #load(isNew: boolean): void {
     this.#store.commit(() => this.#store.migrate());
     this.#started = this.#open();
     const { walk, permits } = this.#started;
-    this.#store.commit(() => this.#running.recover());
+    this.#store.commit(() => this.#running.recover(isNew));
     if (walk.hasLimits) permits.restore(walk.ledger.heldItems());
     // To look at a run that has finished should cost no row: its alarm is set, unless it was kept by a version that set none.
     if (walk.isFinished) void this.ctx.storage.getAlarm().then((atMs) => atMs ?? this.#rearm());

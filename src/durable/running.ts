@@ -55,14 +55,14 @@ export class Running {
     this.turns = new Turns(this.walk, new Hooks(this.walk, store, pages, ports.onBroke), ports);
   }
 
-  /** The object was loaded anew, and finds what it was at. Called in a transaction. */
-  recover(): void {
+  /** Finds what the run is at. `isNew`: the object was away, and with it all that was under way in it. Called in a transaction. */
+  recover(isNew: boolean): void {
     const { walk } = this;
     const { changes } = this.flow;
     if (walk.hasLimits && !walk.isFinished) this.#store.saveLives(++walk.row.lives);
     if (changes.length > 0) walk.turn({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
     else if (walk.state.error !== null) walk.turn({ type: "graph-restored" });
-    if (!walk.isFinished && changes.length === 0) walk.recover();
+    if (!walk.isFinished && changes.length === 0) walk.recover(isNew);
   }
 
   /** Tells limiters what became of permits, and asks for those that items could use now. */

@@ -82,6 +82,11 @@ export class Slots {
     return sum;
   }
 
+  /** Writes all slots as they are. What they hold is not written each time that it becomes less. */
+  saveAll(): void {
+    for (const slot of this.#slots.values()) this.#store.saveSlot(slot);
+  }
+
   save(slot: Slot, change: Partial<Slot>): void {
     this.#store.saveSlot(Object.assign(slot, change));
   }

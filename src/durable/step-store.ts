@@ -131,6 +131,13 @@ export class StepStore {
     return new Map(rows.map(({ id, node }) => [id, node]));
   }
 
+  /** The nodes of those steps that were stopped. */
+  stoppedNodes(steps: readonly number[]): Map<number, string> {
+    const sql = "select id, node from step where phase = 'stopped' and id in (select value from json_each(?))";
+    const rows = this.#sql.exec<{ id: number; node: string }>(sql, JSON.stringify(steps)).toArray();
+    return new Map(rows.map(({ id, node }) => [id, node]));
+  }
+
   /** Sums over the steps whose items are all settled. */
   settledCounts(): { total: number; succeeded: number; failed: number } {
     const sum = (column: string) => `coalesce(sum(${column}), 0) as ${column}`;

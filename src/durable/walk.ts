@@ -220,6 +220,8 @@ export class Walk {
 
   /** What reports and losses mean for the run: a step of which too many items have failed does so too; one all settled moves on. */
   react({ steps, fields }: Settled): Effect[] {
+    // What of a changed flow's nodes is to be done is not known here. It is found when the flow is as it was.
+    if (this.flow.changes.length > 0) return [];
     for (const set of fields) this.#setFields(set.step, set.fields);
     const effects: Effect[] = [];
     for (const id of steps) {
@@ -264,9 +266,9 @@ export class Walk {
     return effectsOf(this.draft.state, this.draft.open(), this.flow.graph);
   }
 
-  /** The object was loaded anew: what was under way in it is lost. Called in a transaction. */
-  recover(): void {
-    this.react(this.ledger.loseInline(this.#clock()));
+  /** The rows were read anew; `isNew`: so was the object, and what was under way in it is lost. Called in a transaction. */
+  recover(isNew: boolean): void {
+    if (isNew) this.react(this.ledger.loseInline(this.#clock()));
     this.react({ steps: new Set(this.#steps.keys()), fields: [] });
     this.#store.items.dropPagesAfter(this.state.lastStep);
     for (const { id, phase } of this.#steps.values()) if (phase === "prep") this.#store.items.dropPages(id);
