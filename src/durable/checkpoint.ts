@@ -1,12 +1,16 @@
-import type { RunState } from "../core/run.ts";
+import type { EndedBranch, RunState } from "../core/run.ts";
 import type { JournalStore, StoredGraph } from "./journal-store.ts";
-import type { StepRow } from "./step-store.ts";
+import type { StepRow, StepStore } from "./step-store.ts";
 import type { LongText } from "./text.ts";
 
-/** How a run stood: its state, the steps that were under way, and what hooks had written. */
+/**
+ * How a run stood: its state, the steps that were under way, those that were stopped and the ends of their branches, which a redrive
+ * may have taken up since, and what hooks had written.
+ */
 export interface Checkpoint {
   state: RunState;
   steps: StepRow[];
+  failedEnds: EndedBranch[];
   graph: StoredGraph;
 }
 
@@ -17,27 +21,31 @@ export interface Checkpoint {
 export class Checkpoints {
   readonly #longText: LongText;
   readonly #journal: JournalStore;
+  readonly #steps: StepStore;
 
-  constructor(longText: LongText, journal: JournalStore) {
+  constructor(longText: LongText, journal: JournalStore, steps: StepStore) {
+    this.#steps = steps;
     this.#longText = longText;
     this.#journal = journal;
   }
 
   /** Keeps how the run stands, unless an earlier commit is kept. Called before anything of the next one is written. */
-  keep(state: RunState, steps: Iterable<StepRow>): void {
+  keep(state: RunState): void {
     if (this.#longText.has("checkpoint")) return;
     const { snapshot, entries } = this.#journal.read();
-    this.#longText.put("checkpoint", JSON.stringify({ state, steps: [...steps], entries }));
+    const steps = [...this.#steps.open(), ...this.#steps.stopped()];
+    const failedEnds = this.#steps.failedEnds();
+    this.#longText.put("checkpoint", JSON.stringify({ state, steps, failedEnds, entries }));
     this.#longText.put("checkpoint/live", snapshot);
   }
 
   /** What is kept, which is then kept no more. */
   take(): Checkpoint | null {
     if (!this.#longText.has("checkpoint")) return null;
-    const { state, steps, entries } = JSON.parse(this.#longText.get("checkpoint"));
+    const { state, steps, failedEnds, entries } = JSON.parse(this.#longText.get("checkpoint"));
     const graph = { snapshot: this.#longText.get("checkpoint/live"), entries };
     this.#longText.delete("checkpoint");
     this.#longText.delete("checkpoint/live");
-    return { state, steps, graph };
+    return { state, steps, failedEnds, graph };
   }
 }

@@ -184,6 +184,14 @@ export class ItemStore {
     return were.length;
   }
 
+  /** How many items of each step have a result. */
+  succeeded(steps: readonly number[]): Map<number, number> {
+    const sql = `select step, count(*) as count from item
+      where step in (select value from json_each(?)) and status = 'succeeded' group by step`;
+    const rows = this.#sql.exec<{ step: number; count: number }>(sql, JSON.stringify(steps)).toArray();
+    return new Map(rows.map(({ step, count }) => [step, count]));
+  }
+
   /** Forgets all items of one step, or of all steps with a later number. */
   forget(which: "=" | ">", step: number): void {
     for (const table of ["item", "page"]) this.#sql.exec(`delete from ${table} where step ${which} ?`, step);

@@ -19,23 +19,24 @@ export function redrive(store: Store, before: RunState, held: Iterable<HeldItem>
     failedEnds: store.steps.failedEnds(),
   });
   forgetEnds(store, forgotten);
+  const withItems = steps.flatMap(({ id, total }) => (total > 0 ? [id] : []));
+  const failed = store.items.reset(withItems, held);
+  const succeeded = store.items.succeeded(withItems);
   for (const step of steps) {
-    store.steps.restore(toExec(step));
+    store.steps.restore(toExec(step, succeeded.get(step.id) ?? 0));
     // Its items are given anew.
     if (step.stoppedIn === "prep") store.items.forget("=", step.id);
   }
-  const withItems = steps.flatMap(({ id, total }) => (total > 0 ? [id] : []));
-  const failed = store.items.reset(withItems, held);
   const { status, completionReason } = before;
   store.saveState(redriven(state, { atMs: nowMs, status, completionReason, failed }));
   store.saveLosses({});
 }
 
 /** Whether a step's items are all settled is never stored: they say so themselves. Of one that waits the successes are counted. */
-function toExec(step: StepRow): StepRow {
+function toExec(step: StepRow, succeeded: number): StepRow {
   if (step.phase !== "stopped") return { ...step, succeeded: 0, failed: 0 };
   const stoppedIn = step.stoppedIn === "post" && step.total > 0 ? "exec" : step.stoppedIn;
-  return { ...step, stoppedIn, failed: 0 };
+  return { ...step, stoppedIn, succeeded, failed: 0 };
 }
 
 function forgetEnds(store: Store, ends: Reopened<StepRow>["forgotten"]): void {
@@ -49,7 +50,7 @@ function forgetEnds(store: Store, ends: Reopened<StepRow>["forgotten"]): void {
 
 /** Puts the rows back to the checkpoint. Later steps are forgotten; their numbers are not used again, for vendors may know them. */
 function rewind(store: Store, before: RunState): RunState {
-  const { state, steps, graph } = store.checkpoints.take() as Checkpoint;
+  const { state, steps, failedEnds, graph } = store.checkpoints.take() as Checkpoint;
   store.items.forget(">", state.lastStep);
   store.steps.forget(">", state.lastStep);
   store.journal.restore(graph);
@@ -59,6 +60,7 @@ function rewind(store: Store, before: RunState): RunState {
     else store.steps.restore({ ...step, fields: store.steps.step(step.id)?.fields ?? null });
     if (step.branches > 0) forgetLaterEnds(store, step, steps);
   }
+  store.steps.saveEnds(failedEnds);
   const { startedMs, redrives, redriveCount } = before;
   return { ...state, lastStep, startedMs, redrives, redriveCount };
 }
@@ -72,7 +74,8 @@ function beginAnew(store: Store, step: StepRow, id: number): void {
 
 /** Of a batch flow's branches those had not ended which were under way, or had not begun. */
 function forgetLaterEnds(store: Store, flow: StepRow, steps: readonly StepRow[]): void {
-  const underWay = new Set(steps.filter(({ parent }) => parent === flow.id).map(indexOf));
+  const children = steps.filter(({ parent }) => parent === flow.id);
+  const underWay = new Set(children.map(indexOf));
   const ends = store.steps.ends(flow.id).filter(({ index }) => underWay.has(index) || index >= flow.begun);
   forgetEnds(store, ends);
 }

@@ -81,7 +81,7 @@ export class Store {
     this.items = new ItemStore(storage.sql, this.longText);
     this.journal = new JournalStore(storage.sql, this.longText);
     this.emits = new EmitStore(storage.sql);
-    this.checkpoints = new Checkpoints(this.longText, this.journal);
+    this.checkpoints = new Checkpoints(this.longText, this.journal, this.steps);
   }
 
   commit<T>(write: () => T): T {

@@ -322,8 +322,7 @@ export class Walk {
   flush({ entries, snapshot, output }: Written & { output: string | null }): Effect[] {
     const { draft } = this;
     const { journal, steps, longText, emits, checkpoints } = this.#store;
-    if (this.#hasSeenFailures(draft))
-      checkpoints.keep(this.state, [...this.#steps.values(), ...this.#waiting.values()]);
+    if (this.#hasSeenFailures(draft)) checkpoints.keep(this.state);
     for (const id of draft.resumed) this.#goOn(draft.steps.get(id) as StepRow);
     for (const id of draft.stopped) this.#stop(draft.steps.get(id) as StepRow);
     if (snapshot !== null) journal.begin(snapshot);
