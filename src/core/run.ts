@@ -96,6 +96,8 @@ export interface Step {
   waiting: readonly number[];
   /** Of a stopped step: where it stood. */
   stoppedIn: Exclude<Phase, "done" | "stopped"> | null;
+  /** What the post of a stopped step returned that ended only later; `""` stands for nothing. It is not run again. */
+  lateAction: Action | null;
 }
 
 /** How a branch of a batch flow ended. */
@@ -273,6 +275,7 @@ const NEW_STEP = {
   failedBranches: 0,
   waiting: [],
   stoppedIn: null,
+  lateAction: null,
 } as const;
 
 type Place = Pick<Step, "branch" | "node" | "parent" | "visit" | "params">;

@@ -34,6 +34,8 @@ export class Draft {
   readonly stopped: number[] = [];
   /** Steps that had been stopped, and go on. */
   readonly resumed = new Set<number>();
+  /** What posts of stopped steps have returned that have ended after all. */
+  readonly lateActions = new Map<number, string>();
   readonly emits: Emit[] = [];
   /** Gives what the run gives back, encoded, if it is complete. */
   output: (() => string) | null = null;
@@ -57,7 +59,7 @@ export class Draft {
 
   /** Whether all that happened is stored. */
   get isEmpty(): boolean {
-    return this.steps.size === 0;
+    return this.steps.size + this.lateActions.size === 0;
   }
 
   step(id: number): StepRow | undefined {

@@ -5,7 +5,7 @@ import type { StepRow } from "./step-store.ts";
 // What ends or pauses a run, in words.
 
 /** What a hook of a step has thrown. */
-export function faultAt({ node, branch }: StepRow, thrown: unknown): Fault {
+export function faultAt({ node, branch }: Pick<StepRow, "node" | "branch">, thrown: unknown): Fault {
   const { name, message } = toFailure(thrown);
   return { error: { name, message, node, branch, index: null, attempts: null }, reason: "flow-failed" };
 }

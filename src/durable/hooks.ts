@@ -97,13 +97,17 @@ export class Hooks {
 
   *#post(step: StepRow): Generator<unknown, Effect[], unknown> {
     const { live } = this.#walk;
+    if (step.lateAction !== null) return this.#walk.posted(step.id, step.lateAction || null, null);
     const node = this.#nodeOf(step);
     const prepRes = live.prepRes(step.id, () => this.#storedPrepRes(step));
     const given = [live.sharedFor(step.id), prepRes, this.#execRes(step)] as const;
     const called = this.#isBatchFlow(step) ? this.#postBranches(node, step, given) : node.post(...given);
     const action = checkAction(yield inTime(called, step, "post"), step);
     live.close(step.id);
-    if (this.#isOver(step)) return [];
+    if (this.#isOver(step)) {
+      this.#walk.postedLate(step.id, action);
+      return [];
+    }
     const params = live.changedParams(step);
     if (params !== step.params) this.#walk.draft.put({ ...step, params });
     return this.#walk.posted(step.id, action, step.parent === null ? () => this.#output(step) : null);

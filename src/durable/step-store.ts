@@ -118,6 +118,11 @@ export class StepStore {
     );
   }
 
+  /** The post of a stopped step has ended after all. */
+  saveLateAction(id: number, lateAction: string): void {
+    this.#sql.exec("update step set body = json_patch(body, ?) where id = ?", JSON.stringify({ lateAction }), id);
+  }
+
   #ends(which: string, ...bindings: SqlStorageValue[]): EndedBranch[] {
     const sql = `select step, idx as "index", action, end_step as "end", error from branch where ${which}`;
     const rows = this.#sql.exec<Row>(sql, ...bindings).toArray();
@@ -209,6 +214,7 @@ export class StepStore {
     if (row.failedBranches > 0) body.failedBranches = row.failedBranches;
     if (row.waiting.length > 0 || row.branches > 0) body.waiting = row.waiting;
     if (row.stoppedIn !== null) body.stoppedIn = row.stoppedIn;
+    if (row.lateAction !== null) body.lateAction = row.lateAction;
     if (row.branches > 0) Object.assign(body, { branches: row.branches, begun: row.begun, ended: row.ended });
     if (item !== null) body.item = this.#kept(`page/${row.id}/0`, item);
     if (needs !== null) body.needs = needs;
@@ -260,6 +266,7 @@ const USUAL = {
   failedBranches: 0,
   waiting: [],
   stoppedIn: null,
+  lateAction: null,
   fields: null,
 } satisfies Body;
 

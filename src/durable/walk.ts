@@ -295,6 +295,11 @@ export class Walk {
     return this.apply({ type: "posted", step, action, hasFailures: output !== null && this.hasFailures });
   }
 
+  /** A post has ended whose step was stopped meanwhile: should that go on one day, it goes on from there. */
+  postedLate(step: number, action: string | null): void {
+    if (!this.isFinished) this.draft.lateActions.set(step, action ?? "");
+  }
+
   /** Whether something waits to be stored, and may be: no hook that has written is still under way. */
   get canFlush(): boolean {
     if (this.draft.isEmpty || this.isFinished) return false;
@@ -314,7 +319,8 @@ export class Walk {
       return { ...written, output: output?.() ?? null };
     } catch (error) {
       const writer = error instanceof UnstorableError ? error.writer : (posted.at(-1) ?? prepared.at(-1));
-      return faultAt(this.draft.step(writer ?? 0) ?? (this.draft.steps.values().next().value as StepRow), error);
+      const [first = { node: this.row.shape.root, branch: "" }] = this.draft.steps.values();
+      return faultAt(this.draft.step(writer ?? 0) ?? first, error);
     }
   }
 
@@ -329,6 +335,7 @@ export class Walk {
     else for (const entry of entries) journal.append(entry);
     if (output !== null) longText.put("output", output);
     steps.save(Array.from(draft.steps.values(), (row) => this.#newStep(row)));
+    for (const [step, action] of draft.lateActions) steps.saveLateAction(step, action);
     if (draft.ends.length > 0) steps.saveEnds(draft.ends);
     if (draft.emits.length > 0) emits.add(draft.emits, this.#clock());
     if (draft.state !== this.state) this.#store.saveState(draft.state);

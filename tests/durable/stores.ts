@@ -84,7 +84,7 @@ export const stepRow = (id: number, more: Partial<StepRow> = {}): StepRow => ({
   visit: 1,
   params: null,
   end: null,
-  ...{ branches: 0, begun: 0, ended: 0, failedBranches: 0, waiting: [], stoppedIn: null },
+  ...{ branches: 0, begun: 0, ended: 0, failedBranches: 0, waiting: [], stoppedIn: null, lateAction: null },
   ...{ total: 0, succeeded: 0, failed: 0 },
   fields: null,
   isSolo: false,
