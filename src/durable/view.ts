@@ -14,6 +14,8 @@ export type ItemStatus = "pending" | "running" | "deferred" | "succeeded" | "fai
 export interface RunView {
   id: string;
   flow: string;
+  /** The flow's version that it began with, and goes on with. */
+  version: string | null;
   status: RunStatus | "waiting";
   createdAt: string;
   startedAt: string | null;
@@ -80,6 +82,7 @@ export function viewRun(walk: Walk, store: Store, rest: Rest | null, nowMs: numb
   return {
     id: row.id,
     flow: row.flow,
+    version: row.version,
     status: isWaiting ? "waiting" : state.status,
     createdAt: iso(row.createdMs) as string,
     startedAt: iso(state.startedMs),

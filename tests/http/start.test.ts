@@ -41,7 +41,7 @@ describe("POST /flows/:flow/runs", () => {
   it("shows a run with the documented fields, and those it adds", async () => {
     const run = await finished((await start("work", { tasks: tasks(2) })).id);
     const documented = ["id", "flow", "status", "createdAt", "startedAt", "finishedAt", "step", "items", "executions"];
-    const added = ["resumesAt", "executors", "warnings", "completionReason", "redriveCount", "redrives"];
+    const added = ["version", "resumesAt", "executors", "warnings", "completionReason", "redriveCount", "redrives"];
     expect(Object.keys(run).sort()).toEqual([...documented, "action", "output", "error", ...added].sort());
     const zero = { pending: 0, running: 0, deferred: 0, failed: 0, canceled: 0 };
     expect(run).toMatchObject({ items: { ...zero, total: 2, succeeded: 2 }, executions: 2, step: null, error: null });
