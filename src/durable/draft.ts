@@ -76,7 +76,7 @@ export class Draft {
   }
 
   put(row: StepRow): void {
-    if (row.phase === "post" && row.total > 0) this.#settled.set(row.id, row);
+    if (row.phase === "post" && row.total > 0 && row.lateAction === null) this.#settled.set(row.id, row);
     else {
       this.#settled.delete(row.id);
       this.steps.set(row.id, row);

@@ -19,7 +19,8 @@ export function redrive(store: Store, before: RunState, held: Iterable<HeldItem>
     failedEnds: store.steps.failedEnds(),
   });
   forgetEnds(store, forgotten);
-  const withItems = steps.flatMap(({ id, total }) => (total > 0 ? [id] : []));
+  // What a post has seen stays as it was, though the step of that post has not gone on yet.
+  const withItems = steps.flatMap(({ id, total, lateAction }) => (total > 0 && lateAction === null ? [id] : []));
   const failed = store.items.reset(withItems, held);
   const succeeded = store.items.succeeded(withItems);
   for (const step of steps) {
@@ -34,6 +35,7 @@ export function redrive(store: Store, before: RunState, held: Iterable<HeldItem>
 
 /** Whether a step's items are all settled is never stored: they say so themselves. Of one that waits the successes are counted. */
 function toExec(step: StepRow, succeeded: number): StepRow {
+  if (step.lateAction !== null) return step;
   if (step.phase !== "stopped") return { ...step, succeeded: 0, failed: 0 };
   const stoppedIn = step.stoppedIn === "post" && step.total > 0 ? "exec" : step.stoppedIn;
   return { ...step, stoppedIn, succeeded, failed: 0 };

@@ -94,7 +94,9 @@ export class Walk {
   /** Counts over every item of every step so far. What a finished run, or a stopped step, never executed is canceled. */
   get counts(): Counts & { canceled: number } {
     const { total, succeeded, failed } = this.#settled;
-    const pending = sumOf(this.#waiting.values(), (step) => step.total - step.succeeded);
+    const pending = sumOf(this.#waiting.values(), (step) =>
+      step.lateAction === null ? step.total - step.succeeded : 0,
+    );
     const canceledBefore = total - succeeded - failed - pending;
     const sum = { total, pending, running: 0, deferred: 0, succeeded, failed, canceled: canceledBefore };
     for (const { counts } of this.ledger.groups()) {
@@ -359,8 +361,8 @@ export class Walk {
 
   /** Whether a post that has ended saw items or branches that had failed. */
   #hasSeenFailures(draft: Draft): boolean {
-    return draft.posted.some((id) => {
-      const { failed = 0, failedBranches = 0 } = draft.step(id) ?? {};
+    return [...draft.posted, ...draft.lateActions.keys()].some((id) => {
+      const { failed = 0, failedBranches = 0 } = draft.step(id) ?? this.#store.steps.step(id) ?? {};
       return failed > 0 || failedBranches > 0;
     });
   }
@@ -368,10 +370,14 @@ export class Walk {
   /** A step that was stopped is open once more, and its items are counted where they are. */
   #goOn(row: StepRow): void {
     const { total, succeeded } = this.#waiting.get(row.id) as StepRow;
-    this.#settled.total -= total;
-    this.#settled.succeeded -= succeeded;
     this.#waiting.delete(row.id);
-    this.#store.steps.restore(Object.assign(row, { succeeded: 0, failed: 0 }));
+    // The items of one whose post has ended are settled, and stay so.
+    if (row.lateAction === null) {
+      this.#settled.total -= total;
+      this.#settled.succeeded -= succeeded;
+      Object.assign(row, { succeeded: 0, failed: 0 });
+    }
+    this.#store.steps.restore(row);
   }
 
   #reopen(row: StepRow): void {
