@@ -1,5 +1,6 @@
 import { toFailure } from "../core/errors.ts";
 import type { Fault, RunError } from "../core/run.ts";
+import type { Registered } from "./registry.ts";
 import type { StepRow } from "./step-store.ts";
 
 // What ends or pauses a run, in words.
@@ -26,10 +27,11 @@ export function deadlineExceeded(deadlineMs: number): Fault {
   return { error, reason: "deadline-exceeded" };
 }
 
-/** The flow has changed in what the run still has to do. */
-export function graphChanged(flow: string, changes: string[]): RunError {
-  const message =
-    `Flow \`${flow}\` has changed since the run began, in what the run still has to do: ${changes.join("; ")}. The run is paused ` +
-    "as it was; it goes on by itself when the flow is as it was.";
+/** The flow has changed in what the run still has to do, or is gone. */
+export function graphChanged(flow: string, { changes, isGone }: Pick<Registered, "changes" | "isGone">): RunError {
+  const what = isGone
+    ? changes.join()
+    : `Flow \`${flow}\` has changed since the run began, in what the run still has to do: ${changes.join("; ")}`;
+  const message = `${what}. The run is paused as it was; it goes on by itself when the flow is as it was.`;
   return { name: "GraphChanged", message, node: null, branch: null, index: null, attempts: null };
 }

@@ -1,13 +1,14 @@
 import type { Failure } from "../core/errors.ts";
+import { Demand } from "./demand.ts";
 import type { ItemRow } from "./item-store.ts";
 import { hasEnded, type ItemId, Items, type Outcome } from "./items.ts";
 import { SoloNeeds, StepNeeds, type StoredNeeds } from "./needs.ts";
 import type { PermitEnding, PermitNews } from "./permits.ts";
 import type { Plan } from "./plan.ts";
 import { Pool } from "./pool.ts";
-import { type Entry, LEASE_MS, type Slot, Slots, type Wake } from "./slots.ts";
+import { type Entry, LEASE_MS, type Slot, Slots } from "./slots.ts";
 import type { StepRow } from "./step-store.ts";
-import type { HeldItem, Home, Store } from "./store.ts";
+import type { HeldItem, Store } from "./store.ts";
 
 /** What a report or a lost executor made of items. */
 export interface Settled {
@@ -30,11 +31,9 @@ interface Work {
  */
 export class Ledger {
   readonly slots: Slots;
+  readonly demand: Demand;
   /** When the first deferred item is due. */
   earliestDueMs: number | null = null;
-  /** When another executor is called if those that are there do not take what could begin before. */
-  wantingMs: number | null = null;
-  readonly #wantedMs = new Map<Home, number>();
   readonly #planOf: (node: string) => Plan;
   readonly #work = new Map<string, Work>();
   readonly #groups = new Map<number, Items>();
@@ -52,6 +51,7 @@ export class Ledger {
     this.#store = store;
     this.#planOf = planOf;
     this.slots = new Slots(store, createdMs);
+    this.demand = new Demand(this);
   }
 
   /** Takes up the items of steps that were in exec when the object was lost. */
@@ -152,6 +152,13 @@ export class Ledger {
     return this.#groups.get(step);
   }
 
+  /** The only open item of the run; nothing where there are others, or none. */
+  get soleItem(): { id: ItemId; group: Items } | undefined {
+    const [[step, group] = []] = this.#groups;
+    if (this.#groups.size !== 1 || step === undefined || group?.counts.total !== 1) return undefined;
+    return { id: { step, index: 0 }, group };
+  }
+
   /** How many items of a step have failed that was opened and not closed yet. */
   failedOf(step: number): number {
     return this.#groups.get(step)?.failedOf(step) ?? 0;
@@ -208,57 +215,6 @@ export class Ledger {
   /** Whether an item could be given to an executor now. */
   get canBegin(): boolean {
     return this.pools().some((pool) => pool.startable > 0 || (pool.suspicious.size > 0 && this.held === 0));
-  }
-
-  /**
-   * Calls as many slots as could begin items now, beyond those called already. Returns the wakes to be sent. `mayBeInline`: the
-   * run's object itself may execute what is alone.
-   */
-  wakeForWork(mayBeInline: boolean, nowMs: number): Wake[] {
-    this.#release(nowMs);
-    this.wantingMs = null;
-    if (mayBeInline && this.#isInlineWork()) return [this.slots.wake("inline", nowMs)];
-    return (["object", "queue"] as const).flatMap((home) => {
-      const missing = this.#executorsWanted(home) - this.slots.expectedAt(home);
-      if (missing <= 0) this.#wantedMs.delete(home);
-      if (missing <= 0 || this.#mayBeTaken(home, nowMs)) return [];
-      return Array.from({ length: missing }, () => this.slots.wake(home, nowMs));
-    });
-  }
-
-  /**
-   * Whether what could begin is left for a moment to executors that are there: they may be about to report, and to call another
-   * one costs more than that. Not where permits are held, which must be used.
-   */
-  #mayBeTaken(home: Home, nowMs: number): boolean {
-    const isThere = this.slots.sum((slot) => (slot.home === home && slot.state === "live" ? 1 : 0)) > 0;
-    if (!isThere || this.isLimited) {
-      this.#wantedMs.delete(home);
-      return false;
-    }
-    const sinceMs = this.#wantedMs.get(home) ?? nowMs;
-    this.#wantedMs.set(home, sinceMs);
-    if (nowMs >= sinceMs + PATIENCE_MS) return !this.#wantedMs.delete(home);
-    this.wantingMs = sinceMs + PATIENCE_MS;
-    return true;
-  }
-
-  /**
-   * Picks executors that are there and have room for what has got a permit: an object that waits for its calls to end is told,
-   * which is cheaper than another object. One that is about to be answered anyway needs no telling.
-   */
-  nudge(): Slot[] {
-    const nudged: Slot[] = [];
-    for (const pool of this.pools()) {
-      if (!pool.isLimited || pool.plan.home !== "object" || this.#hasLoneSuspect()) continue;
-      for (const slot of this.slots.all()) {
-        if (this.#unexpected(pool) <= 0) break;
-        if (slot.home !== "object" || slot.state !== "live" || slot.isNudged || roomAt(slot, pool) <= 0) continue;
-        slot.isNudged = true;
-        nudged.push(slot);
-      }
-    }
-    return nudged;
   }
 
   /**
@@ -344,8 +300,8 @@ export class Ledger {
   claim(id: number, received: number, isFull: (item: HeldItem) => boolean, nowMs: number): HeldItem[] {
     const slot = this.slots.get(id) as Slot;
     const missed = this.#missed(slot, received, nowMs);
-    if (missed.some(isFull) || this.#hasLoneSuspect()) return missed;
-    this.#release(nowMs);
+    if (missed.some(isFull) || this.hasLoneSuspect) return missed;
+    this.release(nowMs);
     const claimed = this.#take(slot, isFull, nowMs);
     if (claimed.length === 0 && this.held === 0) claimed.push(...this.#takeSuspect(id, nowMs));
     if (claimed.length > 0) this.slots.give(slot, claimed);
@@ -391,7 +347,7 @@ export class Ledger {
   }
 
   /** Makes what has come due pending once more. */
-  #release(nowMs: number): void {
+  release(nowMs: number): void {
     if (this.earliestDueMs === null || this.earliestDueMs > nowMs) return;
     for (const id of this.#store.items.releaseDue(nowMs)) this.#groups.get(id.step)?.release(id);
     this.earliestDueMs = this.#store.items.earliestDue();
@@ -497,50 +453,19 @@ export class Ledger {
   }
 
   /** Whether a suspect is in exec: then it is the only item that is. */
-  #hasLoneSuspect(): boolean {
+  get hasLoneSuspect(): boolean {
     if (this.held !== 1) return false;
     for (const item of this.heldItems()) if (this.#groups.get(item.step)?.isSuspect(item)) return true;
     return false;
   }
-
-  #executorsWanted(home: Home): number {
-    if (this.#hasLoneSuspect()) return 0;
-    const pools = this.pools().filter(({ plan }) => plan.home === home);
-    const wanted = pools.map((pool) => Math.ceil(this.#unexpected(pool) / pool.plan.perExecutor));
-    const sum = wanted.reduce((total, count) => total + count, 0);
-    return sum > 0 || this.held > 0 ? sum : Number(pools.some((pool) => pool.suspicious.size > 0));
-  }
-
-  /** What could begin of a node beyond what executors that will report soon have room for. */
-  #unexpected(pool: Pool): number {
-    const { startable } = pool;
-    if (startable === 0) return 0;
-    const isExpected = ({ state, isNudged }: Slot) => isNudged && state === "live";
-    return Math.max(0, startable - this.slots.sum((slot) => (isExpected(slot) ? roomAt(slot, pool) : 0)));
-  }
-
-  /** A run's sole open item is executed where the run is, unless it has crashed before. */
-  #isInlineWork(): boolean {
-    if (this.#groups.size !== 1 || this.isBusy) return false;
-    const [[step, group] = []] = this.#groups;
-    if (step === undefined || group === undefined || group.counts.total !== 1 || group.pool.startable !== 1)
-      return false;
-    return group.history({ step, index: 0 }).crashes === 0;
-  }
 }
 
-/** For so long executors that are there may take what could begin, before another one is called. */
-const PATIENCE_MS = 10;
 /** A longer result is read again when post wants it. */
 const LONGEST_KEPT = 10_000;
 
 function soloOf(pool: Pool): NonNullable<Work["solo"]> {
   const needs = new SoloNeeds(pool.plan.limits);
   return { needs, items: new Items(null, 0, pool, needs) };
-}
-
-function roomAt({ held }: Slot, { plan }: Pool): number {
-  return Math.max(0, plan.perExecutor - held.size);
 }
 
 const LOST: PermitEnding = { as: "lost", tokens: null, retryAfterMs: null };

@@ -65,6 +65,8 @@ export interface Registered {
   retainMs: { completed: number; failed: number };
   /** What differs, in what the run still has to do, from the graph that it was started with, a sentence each. */
   changes: string[];
+  /** The flow, or the version of it that a run began with, is there no more: the only change says so. */
+  isGone: boolean;
 }
 
 /** What is stored of a run's flow, and the steps that the run is at. */
@@ -189,7 +191,7 @@ export class Registry {
       return changes.length === 0 ? made : { ...made, planOf, changes };
     } catch (error) {
       const entry = { flow: () => new BaseNode() };
-      return { ...this.#make(flow, entry), planOf, changes: [(error as Error).message] };
+      return { ...this.#make(flow, entry), planOf, changes: [(error as Error).message], isGone: true };
     }
   }
 
@@ -219,6 +221,7 @@ export class Registry {
       deadlineMs: deadline === undefined ? null : durationMs(owner, "deadline", deadline, LONGEST_DAYS),
       retainMs: retainMsOf(owner, { ...this.#options.retain, ...entry.retain }),
       changes: [],
+      isGone: false,
     };
   }
 

@@ -30,7 +30,7 @@ export function timesOf(walk: Walk, permits: Permits, nowMs: number): Times {
   if (isFinished) return { latestMs: keptUntil(walk), dueMs: null };
   if (state.status === "paused") return { latestMs: least(nowMs + PAUSED_MS, deadlineMs), dueMs: deadlineMs };
   const dueMs = least(ledger.earliestDueMs, deadlineMs);
-  const { wantingMs } = ledger;
+  const { wantingMs } = ledger.demand;
   const isResting = !ledger.isBusy && restOf(walk, permits) !== null;
   // Who waits for a permit is called by its limiter; the alarm is for the call that does not come.
   const latestMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, permits.latestMs ?? Number.POSITIVE_INFINITY);

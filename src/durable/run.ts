@@ -292,8 +292,10 @@ export class FlowRunObject extends DurableObject {
     if (walk.hasLimits) permits.restore(walk.ledger.heldItems());
     // To look at a run that has finished should cost no row: its alarm is set, unless it was kept by a version that set none.
     if (walk.isFinished) void this.ctx.storage.getAlarm().then((atMs) => atMs ?? this.#rearm());
-    else this.#rearm();
-    setTimeout(() => this.#resume(true), 0);
+    else {
+      this.#rearm();
+      setTimeout(() => this.#resume(true), 0);
+    }
   }
 
   #open(): Running {
@@ -375,8 +377,8 @@ export class FlowRunObject extends DurableObject {
     const { answer, effects, wakes, nudged } = this.#store.commit(() => {
       const changed = change(running, nowMs);
       const isRunning = walk.state.status === "running";
-      const nudged = isRunning ? walk.ledger.nudge() : [];
-      const fresh = isRunning ? walk.ledger.wakeForWork(!walk.isBranching, nowMs) : [];
+      const nudged = isRunning ? walk.ledger.demand.nudge() : [];
+      const fresh = isRunning ? walk.ledger.demand.wakeForWork(!walk.isBranching, nowMs) : [];
       return { ...changed, nudged, wakes: [...(changed.wakes ?? []), ...fresh] };
     });
     running.lookAfterPermits(nowMs);

@@ -60,7 +60,7 @@ export class Running {
     const { walk } = this;
     const { changes } = this.flow;
     if (walk.hasLimits && !walk.isFinished) this.#store.saveLives(++walk.row.lives);
-    if (changes.length > 0) walk.turn({ type: "graph-changed", error: graphChanged(walk.row.flow, changes) });
+    if (changes.length > 0) walk.turn({ type: "graph-changed", error: graphChanged(walk.row.flow, this.flow) });
     else if (walk.state.error !== null) walk.turn({ type: "graph-restored" });
     if (!walk.isFinished && changes.length === 0) walk.recover(isNew);
   }
