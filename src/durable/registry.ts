@@ -191,7 +191,13 @@ export class Registry {
       return changes.length === 0 ? made : { ...made, planOf, changes };
     } catch (error) {
       const entry = { flow: () => new BaseNode() };
-      return { ...this.#make(flow, entry), planOf, changes: [(error as Error).message], isGone: true };
+      const isGone = !this.has(flow, version);
+      return {
+        ...this.#make(flow, entry),
+        planOf,
+        changes: [isGone ? (error as Error).message : String(error)],
+        isGone,
+      };
     }
   }
 

@@ -74,16 +74,17 @@ const DONE: { [flow in Deployed]: string[] } = {
   "nested loop": STEPS("B", "C", "Round", "B", "C", "Round", "D"),
   branches: STEPS("A", "B 0", "B 1", "B 2", "C 0", "C 1", "C 2", "D").concat("Each"),
   "branches at once": STEPS("A", "B 0", "B 1", "B 2", "C 0", "C 1", "C 2", "D").concat("Each"),
+  "collecting branches": STEPS("A", "B 0", "B 1", "B 2", "C 0", "C 1", "C 2", "D").concat("Each"),
 };
 
 /** Branches end in any order. */
 function logOf(flow: Deployed, run: Run): string[] {
   const { log } = run.output as { log: string[] };
-  return flow.startsWith("branches") ? log.toSorted() : log;
+  return flow.includes("branches") ? log.toSorted() : log;
 }
 
 function doneOf(flow: Deployed): string[] {
-  return flow.startsWith("branches") ? DONE[flow].toSorted() : DONE[flow];
+  return flow.includes("branches") ? DONE[flow].toSorted() : DONE[flow];
 }
 
 const ROUNDS = { rounds: 2 };
@@ -362,6 +363,74 @@ describe("a run of which only what lies behind it has changed", () => {
     expect(await reload(id)).toMatchObject({ status: "running" });
     stage.open("D");
     expect(logOf("chain", await finished(id))).toEqual(DONE.chain);
+  });
+});
+
+describe("a run that is taken up again after its flow was changed", () => {
+  /** A run that has finished, in which C has failed, or in one of its branches. */
+  async function failedIn(flow: Deployed, place: string): Promise<string> {
+    stage.open(...ALL);
+    stage.say(`${place} fails`);
+    const { id } = await start(`deployed, ${flow}`, { log: [] });
+    const { status } = await finished(id);
+    expect(status).toBe(flow === "chain" ? "failed" : "completed");
+    stage.say(`${place} is healed`);
+    return id;
+  }
+
+  async function retried(id: string): Promise<Run> {
+    await crash(runOf(id));
+    const response = await post(`/runs/${id}/retry`);
+    expect(response.status).toBe(202);
+    return response.json();
+  }
+
+  it.each<Case>([
+    ["chain", "a node", ["C"], retype("B", "Other"), []],
+    ["chain", "a removed node", ["C"], remove("A"), []],
+    ["collecting branches", "where branches start", ["C 1"], remove("B"), []],
+    ["collecting branches", "the node before them", ["C 1"], retype("A", "Many"), []],
+  ])("goes on where only what lies behind that has changed: %s, %s", async (flow, _, [place = ""], edit) => {
+    const id = await failedIn(flow, place);
+    change(flow, edit);
+    expect(await retried(id)).toMatchObject({ status: "running", error: null, redriveCount: 1 });
+    const run = await finished(id);
+    expect(run).toMatchObject({ status: "completed", completionReason: "all-succeeded" });
+    expect(logOf(flow, run)).toEqual(doneOf(flow));
+  });
+
+  it.each<Case>([
+    ["chain", "the node that had failed", ["C"], retype("C", "Other"), ["node `C` was (Step, node)"]],
+    ["chain", "what follows", ["C"], remove("D"), ["node `D` was removed"]],
+    ["collecting branches", "the node that had failed", ["C 1"], rename("C", "C2"), ["node `C` was removed"]],
+    [
+      "collecting branches",
+      "the first node, at which a branch had failed",
+      ["B 1"],
+      retype("B", "Other"),
+      ["node `B`"],
+    ],
+    ["collecting branches", "what was executed after it", ["C 1"], retype("D", "Other"), ["node `D` was (Step, node)"]],
+  ])("is paused, and says so: %s, %s", async (flow, _, [place = ""], edit, told) => {
+    const id = await failedIn(flow, place);
+    change(flow, edit);
+    const { status, error, redriveCount } = await retried(id);
+    expect({ status, redriveCount }).toEqual({ status: "paused", redriveCount: 1 });
+    for (const words of told) expect(error?.message).toContain(words);
+    changeBack();
+    await reload(id);
+    const run = await finished(id);
+    expect(run).toMatchObject({ status: "completed", completionReason: "all-succeeded", redriveCount: 1 });
+    expect(logOf(flow, run)).toEqual(doneOf(flow));
+  });
+
+  it("is as it was as long as nobody takes it up", async () => {
+    const id = await failedIn("collecting branches", "C 1");
+    const before = await getRun(id);
+    change("collecting branches", rename("C", "C2"));
+    expect(await reload(id)).toEqual(before);
+    change("collecting branches", retype("A", "Wanted"));
+    expect(await reload(id)).toEqual(before);
   });
 });
 

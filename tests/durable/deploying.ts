@@ -15,7 +15,7 @@ type Params = { n?: number };
 type ClassName = "Step" | "Other" | "Many" | "Wanted";
 
 /** A class's name, or a flow of one and where it starts. */
-type Part = ClassName | { flow: "Flow" | "Each" | "InThrees"; start: string };
+type Part = ClassName | { flow: "Flow" | "Each" | "InThrees" | "Collecting"; start: string };
 
 export interface Spec {
   root: string;
@@ -36,6 +36,7 @@ class Step extends Node<Deploying, Params, string, string> {
   async exec(place: string) {
     stage().say(place);
     await stage().pass(place);
+    if (stage().count(`${place} fails`) > stage().count(`${place} is healed`)) throw new Error(`${place} fails`);
     return place;
   }
   post(shared: Deploying, _: string, place: string): string | undefined {
@@ -101,6 +102,7 @@ function makeNode(name: string, className: ClassName): BaseNode {
 
 function makeFlow(name: string, { flow }: Exclude<Part, string>, start: BaseNode): BaseNode {
   if (flow === "Flow") return new Flow(start, { name });
+  if (flow === "Collecting") return new Each(start, { name, onItemError: "collect" });
   return new Each(start, { name, ...(flow === "InThrees" ? {} : { concurrency: 2 }) });
 }
 
@@ -186,6 +188,23 @@ const FIRST = {
       Root: { flow: "Flow", start: "A" },
       A: "Step",
       Branches: { flow: "InThrees", start: "B" },
+      B: "Step",
+      C: "Step",
+      D: "Step",
+    },
+    edges: [
+      ["A", "default", "Branches"],
+      ["B", "default", "C"],
+      ["Branches", "default", "D"],
+    ],
+  },
+  /** A branch that fails does not fail the run. */
+  "collecting branches": {
+    root: "Root",
+    parts: {
+      Root: { flow: "Flow", start: "A" },
+      A: "Step",
+      Branches: { flow: "Collecting", start: "B" },
       B: "Step",
       C: "Step",
       D: "Step",
