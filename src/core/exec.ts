@@ -57,7 +57,7 @@ export function judged(node: BaseNode, failure: Failure, thrown: unknown): Failu
 }
 
 function tallyOf(node: Node, total: number): Tally {
-  return new Tally(node["_options"], `items of ${nameOf(node)}`, total);
+  return new Tally(node["_options"], nameOf(node), "items", total);
 }
 
 /** How the node's exec is retried. Read anew each time: `maxRetries` and `wait` are fields that a subclass may set late. */

@@ -1,4 +1,5 @@
 import { branchEnded, isBatchFlow } from "./branches.ts";
+import { nameOf } from "./follow.ts";
 import { finish, type Scene } from "./moves.ts";
 import {
   type Fault,
@@ -55,7 +56,7 @@ function branchFailed(
   const flow = { ...before, failedBranches: before.failedBranches + 1 };
   const tolerance = graph.tolerance(node);
   if (tolerance && isExceeded(tolerance, flow.failedBranches, branches)) {
-    const { name, message } = toleranceExceeded(`the ${branches} branches of ${node}`, tolerance, flow.failedBranches);
+    const { name, message } = toleranceExceeded(nameOf(graph.node(node)), "branches", tolerance, branches);
     const exceeded: RunError = { name, message, node, branch, index: null, attempts: null };
     return failed(run, before, { error: exceeded, reason: "tolerance-exceeded" }, scene);
   }

@@ -148,7 +148,7 @@ export class BatchFlow<
 
   protected override *_visit(shared: S): Turn<BranchEnd> {
     const paramsList = (yield gather(yield this.prep(shared), this)) as NP;
-    const tally = new Tally(this._options, `branches of ${nameOf(this as BaseNode)}`, paramsList.length);
+    const tally = new Tally(this._options, nameOf(this as BaseNode), "branches", paramsList.length);
     const ends = yield* this._branches(shared, paramsList, tally);
     const [outcomes, branches] = toleranceOf(this._options) ? [ends, undefined] : [undefined, ends];
     const action = (yield this.post(shared, paramsList, outcomes, branches as BranchEnd[])) as Action | undefined;

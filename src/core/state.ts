@@ -19,6 +19,8 @@ export type CompletionReason =
 export interface RunError {
   name: string;
   message: string;
+  /** The HTTP status that the error had, if it had one. */
+  status?: number;
   node: string | null;
   branch: string | null;
   index: number | null;

@@ -11,14 +11,16 @@ import type { Turn } from "./turn.ts";
 
 /** Keeps count of one batch's failures in memory. */
 export class Tally {
-  readonly #what: string;
+  readonly #name: string;
+  readonly #parts: string;
   readonly #tolerance: Tolerance | null;
   readonly #total: number;
   #failed = 0;
 
-  /** `what` is its parts, and whose they are: "items of Summaries". */
-  constructor(policy: FailurePolicy, what: string, total: number) {
-    this.#what = `the ${total} ${what}`;
+  /** `parts` are "items" or "branches". */
+  constructor(policy: FailurePolicy, name: string, parts: string, total: number) {
+    this.#name = name;
+    this.#parts = parts;
     this.#tolerance = toleranceOf(policy);
     this.#total = total;
   }
@@ -36,7 +38,7 @@ export class Tally {
   #tolerate(thrown: unknown, tolerance: Tolerance): Error {
     this.#failed++;
     if (isExceeded(tolerance, this.#failed, this.#total)) {
-      throw toleranceExceeded(this.#what, tolerance, this.#failed);
+      throw toleranceExceeded(this.#name, this.#parts, tolerance, this.#total);
     }
     return thrown instanceof Error ? thrown : errorOf(toFailure(thrown));
   }

@@ -35,19 +35,29 @@ export function toleranceOf({ onItemError, tolerate }: FailurePolicy): Tolerance
   return { count: tolerate?.count ?? Number.POSITIVE_INFINITY, percentage: tolerate?.percentage ?? 100 };
 }
 
-/** Whether more have failed than are tolerated. As many as are tolerated is not more. */
-export function isExceeded({ count, percentage }: Tolerance, failed: number, total: number): boolean {
-  // Multiplied, and not divided: 7 of 100 are 7 %, which 7 / 100 * 100 is not.
-  return failed > count || failed * 100 > percentage * total;
+/** How many may fail of so many. */
+function mostOf({ count, percentage }: Tolerance, total: number): number {
+  // 18.4 % of 375 are 69, and not what floating point makes of them, which is a little less.
+  return Math.min(count, Math.floor((percentage * total * (1 + 4 * Number.EPSILON)) / 100));
 }
 
-/** The error of a batch of which more have failed than it tolerates. `what` has failed: "the 100 items of Summaries". */
-export function toleranceExceeded(what: string, { count, percentage }: Tolerance, failed: number): Error {
+/** Whether more have failed than are tolerated. As many as are tolerated is not more. */
+export function isExceeded(tolerance: Tolerance, failed: number, total: number): boolean {
+  return failed > mostOf(tolerance, total);
+}
+
+/**
+ * The error of a batch of which more have failed than it tolerates. `parts` are its "items" or "branches". It names the first that
+ * was too many, however many have failed by then.
+ */
+export function toleranceExceeded(name: string, parts: string, tolerance: Tolerance, total: number): Error {
+  const { count, percentage } = tolerance;
   const bounds = [
     ...(Number.isFinite(count) ? [String(count)] : []),
     ...(percentage < 100 ? [`${percentage} %`] : []),
   ].join(" or ");
-  const error = new Error(`Expected at most ${bounds} of ${what} to fail, got ${failed}`);
+  const got = mostOf(tolerance, total) + 1;
+  const error = new Error(`Expected at most ${bounds} of the ${total} ${parts} of ${name} to fail, got ${got}`);
   error.name = "ToleranceExceededError";
   return error;
 }
@@ -59,7 +69,7 @@ export function checkFailurePolicy(owner: string, policy: FailurePolicy, isBatch
   if (!isBatch) {
     throw new TypeError(
       `Expected \`${onItemError === undefined ? "tolerate" : "onItemError"}\` of a batch node or a batch flow, got it of ${owner}, ` +
-        "which has no items: give it an `execFallback` instead",
+        "which has no items (a plain node's `execFallback` may give its result)",
     );
   }
   if (onItemError !== undefined && onItemError !== "fail" && onItemError !== "collect") {
@@ -74,7 +84,7 @@ function checkTolerate(owner: string, tolerate: Tolerate, onItemError: unknown):
   if (onItemError === "fail") {
     throw new TypeError(`Expected \`tolerate\` of ${owner} without \`onItemError: "fail"\`, which tolerates nothing`);
   }
-  const isObject = typeof tolerate === "object" && tolerate !== null;
+  const isObject = typeof tolerate === "object" && tolerate !== null && !Array.isArray(tolerate);
   const unknown = isObject ? Object.keys(tolerate).find((key) => key !== "count" && key !== "percentage") : "";
   if (!isObject || unknown !== undefined) {
     const got = isObject ? `\`${unknown}\`` : describeType(tolerate);

@@ -63,7 +63,7 @@ function* fallback(
     const called = self.execFallback(decode(claimed.item), error as Error);
     return stored(yield inTime("execFallback", called, attempt, timeoutOf(self)), self, claimed.index, fields());
   } catch (thrown) {
-    return { ok: false, failure: { ...toFailure(thrown), retryable: false } };
+    return failed({ ...toFailure(thrown), retryable: false }, fields);
   }
 }
 
@@ -77,7 +77,7 @@ function stored(result: unknown, self: BaseNode, index: number, fields: object |
   }
 }
 
-/** A failure, with the fields that its exec has set for the next attempt to find. */
+/** A failure, with the fields that its exec has set for the next attempt, or post, to find. */
 function failed(failure: Failure, fields: View["fields"]): Result {
   try {
     return { ok: false, failure, ...written(fields()) };

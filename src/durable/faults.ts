@@ -1,14 +1,18 @@
-import { toFailure } from "../core/errors.ts";
+import { type Failure, toFailure } from "../core/errors.ts";
 import type { Fault, RunError } from "../core/run.ts";
 import type { Registered } from "./registry.ts";
 import type { StepRow } from "./step-store.ts";
 
 // What ends or pauses a run, in words.
 
+/** What of a failure is told of the run's. */
+export function namesOf({ name, message, status }: Failure): Pick<RunError, "name" | "message" | "status"> {
+  return status === undefined ? { name, message } : { name, message, status };
+}
+
 /** What a hook of a step has thrown. */
 export function faultAt({ node, branch }: Pick<StepRow, "node" | "branch">, thrown: unknown): Fault {
-  const { name, message } = toFailure(thrown);
-  return { error: { name, message, node, branch, index: null, attempts: null }, reason: "flow-failed" };
+  return { error: { ...namesOf(toFailure(thrown)), node, branch, index: null, attempts: null }, reason: "flow-failed" };
 }
 
 /** The object was lost so often while a hook of the step was under way that the hook must be what ends it. */

@@ -124,11 +124,12 @@ export class Items {
     return this.step === null ? Number(this.#failedSteps.has(step)) : this.failed;
   }
 
-  /** No more items of a step begin. */
-  halt(): void {
-    if (this.step === null) return;
+  /** No more items of a step begin. Returns the permits of those that had theirs. */
+  halt(): PermitId[] {
+    if (this.step === null) return [];
     this.#isHalted = true;
     this.pool.touch(this);
+    return this.unpermit();
   }
 
   /** The step of an item that joined goes on: the item counts here no more. */
@@ -273,7 +274,7 @@ export class Items {
     const number = this.#numberOf(id);
     const history = this.#historyOf(number);
     if (this.#open.get(number)?.standing !== "asked") return false;
-    const isFree = this.pool.free > 0;
+    const isFree = this.pool.free > 0 && !this.#isHalted;
     if (isFree) {
       this.#stand(number, history, "permitted");
       (isSuspect(history) ? this.#permittedSuspects : this.#permitted).set(number, permits);

@@ -106,7 +106,12 @@ export class Ledger {
   reopen(row: StepRow): void {
     const { items } = this.#store;
     this.open(row, items.soloNeeds([row.id]).get(row.id) ?? null);
-    this.#groups.get(row.id)?.restore(items.statesOf([row.id]).get(row.id) ?? [], []);
+    const strays = [...this.#strays.keys()].filter(({ step }) => step === row.id);
+    for (const item of strays) this.#forgetStray(item);
+    const held = this.#groups.get(row.id)?.restore(items.statesOf([row.id]).get(row.id) ?? [], strays) ?? [];
+    // What is in exec still is held as it was.
+    const kept = new Set(held);
+    for (const item of strays) if (!kept.has(item)) this.slots.get(item.slot)?.held.delete(item);
   }
 
   /** A step whose items are all settled goes on. Returns what became of them. */
@@ -121,9 +126,9 @@ export class Ledger {
     return { succeeded: 1, failed: 0 };
   }
 
-  /** No more items of a step begin: it has failed. */
+  /** No more items of a step begin: it has failed. Their permits are given back. */
   halt(step: number): void {
-    this.#groups.get(step)?.halt();
+    this.#news.unused.push(...(this.#groups.get(step)?.halt() ?? []));
   }
 
   /** A step is stopped with its branch. Returns what became of its items; nothing where they were all settled, or never opened. */

@@ -1,5 +1,6 @@
 import { decode, encode } from "../core/codec.ts";
 import type { Failure } from "../core/errors.ts";
+import { nameOf } from "../core/follow.ts";
 import { UnstorableError } from "../core/journal.ts";
 import type { NodeKind } from "../core/node.ts";
 import {
@@ -16,7 +17,7 @@ import {
 } from "../core/run.ts";
 import { isExceeded, toleranceExceeded } from "../core/tolerance.ts";
 import { Draft, type SoloItem } from "./draft.ts";
-import { faultAt, lostAt } from "./faults.ts";
+import { faultAt, lostAt, namesOf } from "./faults.ts";
 import type { Counts } from "./items.ts";
 import { Ledger, type Settled } from "./ledger.ts";
 import { Live, type Written } from "./live.ts";
@@ -248,7 +249,7 @@ export class Walk {
     const { tolerance } = this.flow.planOf(node);
     if (tolerance === null) return { error: this.#firstFailure(id), reason: "item-failed" };
     if (!isExceeded(tolerance, failed, total)) return undefined;
-    const { name, message } = toleranceExceeded(`the ${total} items of ${node}`, tolerance, failed);
+    const { name, message } = toleranceExceeded(nameOf(this.flow.graph.node(node)), "items", tolerance, total);
     return { error: { name, message, node, branch, index: null, attempts: null }, reason: "tolerance-exceeded" };
   }
 
@@ -259,8 +260,8 @@ export class Walk {
       attempts: number;
       body: string;
     };
-    const { name, message } = JSON.parse(body) as Failure;
-    return { name, message, node, branch, index, attempts };
+    const failure = JSON.parse(body) as Failure;
+    return { ...namesOf(failure), node, branch, index, attempts };
   }
 
   /** What a run that was at rest, or lost its object, has to do. */
@@ -332,7 +333,7 @@ export class Walk {
     const { journal, steps, longText, emits, checkpoints } = this.#store;
     if (this.#hasSeenFailures(draft)) checkpoints.keep(this.state);
     for (const id of draft.resumed) this.#goOn(draft.steps.get(id) as StepRow);
-    for (const id of draft.stopped) this.#stop(draft.steps.get(id) as StepRow);
+    for (const id of draft.stopped) if (!draft.resumed.has(id)) this.#stop(draft.steps.get(id) as StepRow);
     if (snapshot !== null) journal.begin(snapshot);
     else for (const entry of entries) journal.append(entry);
     if (output !== null) longText.put("output", output);
@@ -353,7 +354,10 @@ export class Walk {
       if (isOpen(row)) this.#steps.set(row.id, row);
       else this.#forget(row.id);
     }
-    for (const id of draft.stopped) if (!this.inHook.has(id)) this.#live?.forget(id);
+    for (const id of draft.stopped) {
+      this.#dropWaiting(id);
+      if (!this.inHook.has(id)) this.#live?.forget(id);
+    }
     for (const id of draft.prepared) this.#begin(draft.steps.get(id) as StepRow, draft.items.get(id));
     for (const id of draft.resumed) if (!draft.prepared.includes(id)) this.#reopen(draft.steps.get(id) as StepRow);
     this.draft = new Draft(draft.state, this.#steps, this.#waiting, draft);
@@ -371,13 +375,27 @@ export class Walk {
   #goOn(row: StepRow): void {
     const { total, succeeded } = this.#waiting.get(row.id) as StepRow;
     this.#waiting.delete(row.id);
-    // The items of one whose post has ended are settled, and stay so.
-    if (row.lateAction === null) {
+    if (row.phase === "stopped") {
+      // It was stopped again before its items were opened.
+      this.#settled.total += row.total - total;
+      row.succeeded = succeeded;
+    } else if (row.lateAction === null) {
+      // The items of one whose post has ended are settled, and stay so.
       this.#settled.total -= total;
       this.#settled.succeeded -= succeeded;
       Object.assign(row, { succeeded: 0, failed: 0 });
     }
     this.#store.steps.restore(row);
+  }
+
+  /** Branches of a flow that is stopped itself wait no more. */
+  #dropWaiting(flow: number): void {
+    if (this.#waiting.size === 0) return;
+    const within = [...this.#waiting.values()].filter(({ parent }) => parent === flow);
+    for (const { id } of within) {
+      this.#waiting.delete(id);
+      this.#dropWaiting(id);
+    }
   }
 
   #reopen(row: StepRow): void {

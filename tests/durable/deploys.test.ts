@@ -54,7 +54,7 @@ describe("a run whose flow was changed meanwhile", () => {
   it.each([
     ["longer", "node `More` was added; edge `Single -default->` was added"],
     ["without the batch", "node `AtOnce` was removed; edge `AtOnce -default->` was removed"],
-    ["broken", "no such module"],
+    ["broken", "Error: no such module"],
   ])("is paused as it was, with an error that names what changed: %s", async (version, change) => {
     const id = await atWork();
     const before = await getRun(id);

@@ -415,4 +415,40 @@ const within: Programs = {
   }),
 };
 
-export const collecting: Programs = { ...items, ...branches, ...within };
+/** Lets others go on until something is so. */
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await pause();
+}
+
+const stopped: Programs = {
+  "collecting branches at once: a hook under way in a branch that its sibling has stopped writes on to its end": {
+    input,
+    flow: ({ node, parallelFlow, flow }) => {
+      const leaf = node({
+        async post(this: Self, shared: Results) {
+          if (this._params.n === 0) {
+            await until(() => shared.results[1] === "half");
+            throw new Error("no");
+          }
+          shared.results[1] = "half";
+          await until(() => shared["branches"] !== undefined);
+          shared.results[1] = "whole";
+        },
+      });
+      const outer = parallelFlow(
+        parallelFlow(leaf, { prep: () => numbered(2) }),
+        {
+          prep: () => [{}],
+          post(shared: Results, _: unknown, outcomes: Outcome[]) {
+            shared["branches"] = outcomes.map(told);
+          },
+        },
+        COLLECT,
+      );
+      outer.next(node({ prep: ({ results }: Results) => until(() => results[1] === "whole") }));
+      return flow(outer);
+    },
+  },
+};
+
+export const collecting: Programs = { ...items, ...branches, ...within, ...stopped };
