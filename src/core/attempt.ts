@@ -2,11 +2,11 @@ import { isThenable } from "./turn.ts";
 
 /** What exec is told beside its item. */
 export interface ExecContext {
-  /** Aborted when the attempt's time is up or its run was canceled. */
+  /** Aborted when the attempt's time is up, or its run's, or that was canceled. */
   readonly signal: AbortSignal;
-  /** Which attempt this is, from 1. */
+  /** Which attempt this is, from 1. A redrive begins anew. */
   readonly attempt: number;
-  /** The same for one attempt of one item however often a crash repeats it, another for each retry. */
+  /** The same for one attempt of one item however often a crash repeats it, another for each retry and redrive. */
   readonly idempotencyKey: string;
   /**
    * Says how many tokens this call has used in all. A limit takes the node's estimate for it until then, and gives back or
