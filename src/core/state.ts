@@ -58,7 +58,7 @@ export interface Redrive {
   /** What it was before. */
   status: RunStatus;
   completionReason: CompletionReason | null;
-  /** How many items, or branches, had failed that run again. */
+  /** How many items had failed that are executed again. */
   failed: number;
 }
 

@@ -35,13 +35,17 @@ export class Desk {
   }
 
   take({ slot, fence, outcomes, begun, emits, isIdle, isClaiming }: Report, nowMs: number): Effect[] {
-    const { ledger, flow, isFinished } = this.#walk;
+    const { ledger, flow, state, isFinished } = this.#walk;
     if (emits.length > 0 && !isFinished) this.#keepEmits(emits, nowMs);
     // The node of a changed flow may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
     const known = flow.changes.length > 0 ? outcomes.filter(({ ok }) => ok) : outcomes;
+    const judged = isFinished
+      ? known.map((outcome) => (outcome.ok ? outcome : { ...outcome, isLate: true as const }))
+      : known;
     ledger.begun(slot, fence, begun, nowMs);
-    const effects = this.#walk.react(ledger.settle(slot, fence, known, nowMs, Math.random));
-    if (isIdle && (isFinished || !isClaiming) && ledger.slots.isCurrent(slot, fence)) ledger.letGo(slot, nowMs);
+    const effects = this.#walk.react(ledger.settle(slot, fence, judged, nowMs, Math.random));
+    const isLeaving = state.status !== "running" || !isClaiming;
+    if (isIdle && isLeaving && ledger.slots.isCurrent(slot, fence)) ledger.letGo(slot, nowMs);
     return effects;
   }
 

@@ -18,7 +18,8 @@ import type { HeldItem, PermitId } from "./store.ts";
 export type Outcome = { step: number; index: number; attempts: number; fields?: string; tokens?: number } & (
   | { ok: true; body: string }
   // `isAttempt` is said where it is not: the vendor refused the call for its rate limit, or the call never began.
-  | { ok: false; failure: Failure; isAttempt?: false }
+  // `isLate` is said where the run has finished: then it is an attempt that changes nothing.
+  | { ok: false; failure: Failure; isAttempt?: false; isLate?: true }
 );
 
 export interface Counts {
@@ -309,11 +310,13 @@ export class Items {
     const before = open?.history ?? UNTRIED;
     const times = { startedMs: open?.held?.claimedMs ?? null, finishedMs: nowMs };
     if (outcome.ok) return this.#succeed(number, before, outcome.body, times);
-    const verdict =
-      outcome.isAttempt === false
-        ? afterRefusal(before)
-        : afterFailure(before, outcome.failure, this.pool.plan.policy, nowMs, random);
-    return this.#judge(number, verdict, times);
+    return this.#judge(number, this.#verdictOn(outcome, before, nowMs, random), times);
+  }
+
+  #verdictOn(outcome: Outcome & { ok: false }, before: History, nowMs: number, random: number): Verdict {
+    if (outcome.isAttempt === false) return afterRefusal(before);
+    if (outcome.isLate) return { status: "pending", history: { ...before, attempts: before.attempts + 1 } };
+    return afterFailure(before, outcome.failure, this.pool.plan.policy, nowMs, random);
   }
 
   /** An item that never begins, because no permit for it can be had: the row to be saved. */

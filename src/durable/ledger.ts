@@ -14,6 +14,8 @@ import type { HeldItem, Store } from "./store.ts";
 export interface Settled {
   /** The steps of which items may have failed, or may all be settled now, in the order in which that happened. */
   steps: Set<number>;
+  /** Stopped steps of which an item has ended with a result after all. */
+  late: number[];
   /** What execs have set on their step's node, encoded. */
   fields: { step: number; fields: string }[];
 }
@@ -246,9 +248,14 @@ export class Ledger {
     if (isCurrent) this.slots.renew(this.slots.get(id) as Slot, nowMs);
     const rows: ItemRow[] = [];
     const fields: Settled["fields"] = [];
+    const late: number[] = [];
     for (const outcome of outcomes) {
       const group = this.#groups.get(outcome.step);
-      this.#endStray(id, outcome, nowMs);
+      const stray = this.#strays.size > 0 ? this.#endStray(id, outcome, nowMs, endingOf(outcome)) : undefined;
+      if (stray && !group && outcome.ok) {
+        rows.push(this.#lateRow(stray, outcome.body, nowMs));
+        late.push(outcome.step);
+      }
       const held = group?.heldItem(outcome) ?? null;
       const isHolder = isCurrent && held?.slot === id && held.attempts === outcome.attempts;
       const unused = group?.pool.isLimited ? group.permitsOf(outcome) : [];
@@ -263,7 +270,15 @@ export class Ledger {
       // An item that has an outcome is held by nobody any more, whoever brought it.
       if (held) this.#letGo(held, nowMs, isHolder ? endingOf(outcome) : LOST);
     }
-    return { ...this.#settled(rows), fields };
+    return { ...this.#settled(rows), late, fields };
+  }
+
+  /** The row of an item that has ended with a result after its step was stopped: somebody paid for it, and a redrive keeps it. */
+  #lateRow({ step, index, attempts, claimedMs }: HeldItem, body: string, nowMs: number): ItemRow {
+    const known = this.#store.items.statesOf([step]).get(step) ?? [];
+    const { crashes = 0, redrives = 0 } = known.find((row) => row.index === index) ?? {};
+    const times = { dueMs: null, startedMs: claimedMs, finishedMs: nowMs };
+    return { step, index, status: "succeeded", attempts: attempts + 1, crashes, redrives, ...times, body };
   }
 
   /** An executor says that calls have begun. */
@@ -278,7 +293,7 @@ export class Ledger {
   /** An executor takes nothing more and has nothing in exec: what it held and never reported, it was told to stop. */
   letGo(id: number, nowMs: number): void {
     for (const item of this.slots.get(id)?.held ?? []) {
-      if (this.#strays.has(item)) this.#endStray(id, item, nowMs);
+      if (this.#strays.has(item)) this.#endStray(id, item, nowMs, LOST);
       else {
         this.#groups.get(item.step)?.letGo(item);
         this.#letGo(item, nowMs, LOST);
@@ -366,6 +381,7 @@ export class Ledger {
     });
     return {
       steps: new Set(settled.flatMap((lost) => [...lost.steps])),
+      late: [],
       fields: [],
     };
   }
@@ -376,22 +392,22 @@ export class Ledger {
     const missed = [...slot.held].slice(received - slot.given);
     const strays = missed.filter((item) => this.#strays.has(item));
     if (strays.length === 0) return missed;
-    for (const item of strays) this.#endStray(slot.id, item, nowMs);
+    for (const item of strays) this.#endStray(slot.id, item, nowMs, LOST);
     this.slots.save(slot, { given: slot.given - strays.length });
     return missed.filter((item) => !strays.includes(item));
   }
 
-  /** An item of a stopped step is in exec no more: what came of it is of no interest. */
-  #endStray(id: number, { step, index }: ItemId, nowMs: number): void {
-    if (this.#strays.size === 0) return;
+  /** An item of a stopped step is in exec no more. Nothing is returned where there is no such item. */
+  #endStray(id: number, { step, index }: ItemId, nowMs: number, ending: PermitEnding): HeldItem | undefined {
     const slot = this.slots.get(id);
-    const strays = [...(slot?.held ?? [])].filter((item) => item.step === step && item.index === index);
-    for (const item of strays) {
-      if (!this.#forgetStray(item)) continue;
-      this.#letGo(item, nowMs, LOST);
-      // No row of its own says that it has ended.
-      this.slots.save(slot as Slot, {});
-    }
+    const stray = [...(slot?.held ?? [])].find(
+      (item) => item.step === step && item.index === index && this.#forgetStray(item),
+    );
+    if (!slot || !stray) return undefined;
+    this.#letGo(stray, nowMs, ending);
+    // That it has ended may be said by no row of its own.
+    this.slots.save(slot, {});
+    return stray;
   }
 
   #forgetStray(item: HeldItem): boolean {
@@ -422,7 +438,7 @@ export class Ledger {
 
   #settled(rows: ItemRow[]): Settled {
     this.#store.items.save(rows);
-    const settled: Settled = { steps: new Set(), fields: [] };
+    const settled: Settled = { steps: new Set(), late: [], fields: [] };
     for (const { step, dueMs } of rows) {
       settled.steps.add(step);
       if (dueMs !== null) this.earliestDueMs = Math.min(this.earliestDueMs ?? Number.POSITIVE_INFINITY, dueMs);

@@ -28,7 +28,10 @@ export function timesOf(walk: Walk, permits: Permits, nowMs: number): Times {
   const { state, isFinished, ledger } = walk;
   const deadlineMs = deadlineOf(walk);
   if (isFinished) return { latestMs: keptUntil(walk), dueMs: null };
-  if (state.status === "paused") return { latestMs: least(nowMs + PAUSED_MS, deadlineMs), dueMs: deadlineMs };
+  if (state.status === "paused") {
+    const isWatched = ledger.held > 0 && walk.flow.changes.length === 0;
+    return { latestMs: least(nowMs + (isWatched ? HEARTBEAT_MS : PAUSED_MS), deadlineMs), dueMs: deadlineMs };
+  }
   const dueMs = least(ledger.earliestDueMs, deadlineMs);
   const { wantingMs } = ledger.demand;
   const isResting = !ledger.isBusy && restOf(walk, permits) !== null;

@@ -169,7 +169,8 @@ export class FlowRunObject extends DurableObject {
           walk.turn({ type: "resumed" });
           return { answer: undefined, effects: [] };
         });
-        this.#resume(false);
+        // A wake that came meanwhile was refused.
+        this.#resume(true);
       },
     );
   }
@@ -341,8 +342,10 @@ export class FlowRunObject extends DurableObject {
   #beat(isNew: boolean): void {
     if (!this.#started || this.#isLate()) return;
     this.#commit(({ walk }, nowMs) => {
-      if (walk.state.status !== "running") return { answer: undefined, effects: [] };
+      if (walk.isFinished || walk.flow.changes.length > 0) return { answer: undefined, effects: [] };
+      // Of a paused run too: what an executor had that was lost is not running.
       const effects = walk.react(walk.ledger.expire(nowMs));
+      if (walk.state.status !== "running") return { answer: undefined, effects };
       walk.ledger.slots.forgetNudges();
       const wakes = walk.ledger.slots.wakeAgain(nowMs, isNew);
       return { answer: undefined, effects: [...effects, ...walk.pending()], wakes };

@@ -118,6 +118,11 @@ export class StepStore {
     );
   }
 
+  /** An item of a stopped step has ended with a result after all. */
+  countLate(id: number): void {
+    this.#sql.exec("update step set succeeded = succeeded + 1 where id = ?", id);
+  }
+
   /** The post of a stopped step has ended after all. */
   saveLateAction(id: number, lateAction: string): void {
     this.#sql.exec("update step set body = json_patch(body, ?) where id = ?", JSON.stringify({ lateAction }), id);

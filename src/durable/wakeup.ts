@@ -33,7 +33,8 @@ export class WakeUp {
     const armedMs = this.#armedMs < nowMs - 2 * HEARTBEAT_MS ? Number.POSITIVE_INFINITY : this.#armedMs;
     if (latestMs !== null && latestMs < armedMs) {
       this.#armedMs = latestMs;
-      void this.#storage.setAlarm(latestMs);
+      // It fails only where the object is lost: the next one sets its own.
+      this.#storage.setAlarm(latestMs).catch(() => undefined);
     }
     if (dueMs !== null && dueMs < nowMs + TIMER_MS && dueMs < this.#timedMs) {
       this.#timedMs = dueMs;

@@ -222,9 +222,10 @@ export class Walk {
   }
 
   /** What reports and losses mean for the run: a step of which too many items have failed does so too; one all settled moves on. */
-  react({ steps, fields }: Settled): Effect[] {
+  react({ steps, late, fields }: Settled): Effect[] {
+    for (const id of late) this.#countLate(id);
     // What of a changed flow's nodes is to be done is not known here. It is found when the flow is as it was.
-    if (this.flow.changes.length > 0) return [];
+    if (this.flow.changes.length > 0 || this.isFinished) return [];
     for (const set of fields) this.#setFields(set.step, set.fields);
     const effects: Effect[] = [];
     for (const id of steps) {
@@ -239,6 +240,13 @@ export class Walk {
       }
     }
     return effects;
+  }
+
+  #countLate(id: number): void {
+    this.#store.steps.countLate(id);
+    this.#settled.succeeded++;
+    const waiting = this.#waiting.get(id);
+    if (waiting) waiting.succeeded++;
   }
 
   /** Why a step has failed, if more of its items have than it tolerates. */
@@ -272,7 +280,7 @@ export class Walk {
   /** The rows were read anew; `isNew`: so was the object, and what was under way in it is lost. Called in a transaction. */
   recover(isNew: boolean): void {
     if (isNew) this.react(this.ledger.loseInline(this.#clock()));
-    this.react({ steps: new Set(this.#steps.keys()), fields: [] });
+    this.react({ steps: new Set(this.#steps.keys()), late: [], fields: [] });
     this.#store.items.dropPagesAfter(this.state.lastStep);
     for (const { id, phase } of this.#steps.values()) if (phase === "prep") this.#store.items.dropPages(id);
     if (!this.isFinished) this.#countLosses();
@@ -344,7 +352,7 @@ export class Walk {
     if (draft.state !== this.state) this.#store.saveState(draft.state);
     for (const step of [...draft.prepared, ...draft.posted]) this.#losses.forget(step);
     this.#settle(draft);
-    return draft.resumed.size === 0 ? [] : this.react({ steps: draft.resumed, fields: [] });
+    return draft.resumed.size === 0 ? [] : this.react({ steps: draft.resumed, late: [], fields: [] });
   }
 
   /** The draft is how things stand now. */

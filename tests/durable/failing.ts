@@ -71,7 +71,9 @@ export function work(node: string, n: number, context: ExecContext): number | Pr
     if (broken.has(n)) throw new Error(`item ${n} is broken`);
     return n * 10;
   };
-  return gated.has(n) ? stage().pass(`item ${n}`).then(end) : end();
+  if (!gated.has(n)) return end();
+  context.signal.addEventListener("abort", () => stage().say(`aborted ${n}`));
+  return stage().pass(`item ${n}`).then(end);
 }
 
 export function told<T>(outcome: Outcome<T>): T | string {
@@ -222,6 +224,7 @@ function loaded(options: NodeOptions<number> = {}): Load {
 }
 
 const COLLECT = { onItemError: "collect" } as const;
+const LATER = { ...COLLECT, maxRetries: 2, wait: 3600 };
 type Policy = { onItemError?: "collect"; tolerate?: Tolerate };
 
 /** What each kind of batch tells of its failures, by what it is called. */
@@ -286,9 +289,10 @@ export const failingFlows = {
   ...toleratingFlows,
   collecting: () => chained(new Collecting({ ...COLLECT, concurrency: 60 }), new Sum()),
   "collecting, retried": () => chained(new Collecting({ ...COLLECT, maxRetries: 3 }), new Sum()),
-  "collecting, retried later": () => chained(new Collecting({ ...COLLECT, maxRetries: 2, wait: 3600 }), new Sum()),
+  "collecting, retried later": () => chained(new Collecting(LATER), new Sum()),
   "collecting, then a batch": () => chained(new Collecting(COLLECT), new Doubling(), new Sum()),
   "collecting, then strict": () => chained(new Collecting(COLLECT), new StrictLater({ name: "Strict" }), new Sum()),
+  "collecting, retried soon": () => chained(new Collecting({ ...COLLECT, maxRetries: 2, wait: 0.3 }), new Sum()),
   strict: () => chained(new Strict({ concurrency: 60 }), new Sum()),
   "strict, retried": () => chained(new Strict({ maxRetries: 3 }), new Sum()),
   "collecting on pair": () => chained(new Collecting({ ...COLLECT, limit: tenants }), new Sum()),
@@ -296,5 +300,5 @@ export const failingFlows = {
   "collecting branches on lane": () => chained(new Branches(loaded({ limit: laneOfTenant }), COLLECT), new Sum()),
   "collecting branches": () => toleratingFlow("branches at once", COLLECT),
   "collecting branches in turn": () => toleratingFlow("branches in order", COLLECT),
-  "in a minute": { flow: () => chained(new Collecting(COLLECT), new Sum()), deadline: "1m" },
+  "collecting in a minute": { flow: () => chained(new Collecting(LATER), new Sum()), deadline: "1m" },
 };

@@ -4,9 +4,12 @@ import { branchingFlows } from "./branching.ts";
 import { deployingFlows } from "./deploying.ts";
 import { emittingFlows } from "./emitting.ts";
 import { failingFlows } from "./failing.ts";
+import { failingBranches } from "./failing-branches.ts";
 import { changingFlows, workFlows } from "./flows.ts";
+import { goldenFlows } from "./golden.ts";
 import { halfWrittenFlows, noteLife } from "./half-written-kills.ts";
 import { haltingFlows } from "./halting.ts";
+import { interleavedFlows } from "./interleaving.ts";
 import { killingFlows, noteObject } from "./killing.ts";
 import { meteredFlows, meteredLimits } from "./limit-flows.ts";
 import { permitFlows, permitLimits } from "./limited-flows.ts";
@@ -30,9 +33,12 @@ const app = serve({
     ...branchingFlows,
     ...deployingFlows,
     ...retainingFlows,
+    ...goldenFlows,
     ...emittingFlows,
     ...failingFlows,
+    ...failingBranches,
     ...killingFlows,
+    ...interleavedFlows,
     ...mistakes,
     ...permitFlows,
     ...meteredFlows,
