@@ -18,7 +18,8 @@ export function unchanged(run: RunState): Transition {
   return { run, steps: [], ends: [], effects: [] };
 }
 
-const NEW_STEP = {
+/** A step that has done nothing yet. */
+export const NEW_STEP = {
   phase: "prep",
   lastAction: null,
   end: null,

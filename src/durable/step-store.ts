@@ -1,3 +1,4 @@
+import { NEW_STEP } from "../core/moves.ts";
 import { waitingWithin } from "../core/redrive.ts";
 import type { EndedBranch, Phase, RunError, Step } from "../core/run.ts";
 import type { StoredNeeds } from "./needs.ts";
@@ -260,20 +261,8 @@ function writeError(error: RunError | null): string | null {
   return error && JSON.stringify(error);
 }
 
-const USUAL = {
-  lastAction: null,
-  visit: 1,
-  params: null,
-  end: null,
-  branches: 0,
-  begun: 0,
-  ended: 0,
-  failedBranches: 0,
-  waiting: [],
-  stoppedIn: null,
-  lateAction: null,
-  fields: null,
-} satisfies Body;
+const { phase: _, ...UNTOUCHED } = NEW_STEP;
+const USUAL = { ...UNTOUCHED, visit: 1, params: null, fields: null } satisfies Body;
 
 /** In a patch `null` takes out what is there. */
 const EMPTY = Object.fromEntries(Object.keys(USUAL).map((key) => [key, null]));

@@ -29,7 +29,8 @@ if (existsSync(fixture) && !process.argv.includes("--again")) {
 const folder = mkdtempSync(join(tmpdir(), "pocketflare-golden-"));
 try {
   await build();
-  writeFileSync(fixture, `${JSON.stringify(await make(), null, 2)}\n`);
+  // Stacks name the folder, which is of no interest to anybody.
+  writeFileSync(fixture, `${JSON.stringify(await make(), null, 2)}\n`.replaceAll(folder, ""));
   await promisify(execFile)(process.execPath, [BIOME, "format", "--write", fixture]);
   console.log(`Wrote ${fixture}`);
 } finally {

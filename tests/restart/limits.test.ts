@@ -7,20 +7,38 @@ const RATE = 50;
 const FAST = { requests: RATE, windowMs: 1_000, concurrency: 20, latencyMs: 20 };
 const SLOW = { requests: RATE, windowMs: 1_000, concurrency: 200, latencyMs: 2_000 };
 
-test.for([
-  { how: "in one run", account: "fast", vendor: FAST, flows: ["fast"], share: 0.95 },
-  { how: "in five runs at once", account: "fast", vendor: FAST, flows: Array(5).fill("fast"), share: 0.95 },
-  { how: "in two flows at once", account: "fast", vendor: FAST, flows: ["fast", "alsoFast"], share: 0.95 },
-  { how: "of two seconds each", account: "slow", vendor: SLOW, flows: ["slow"], share: 0.9 },
-])("a thousand calls $how use what the limit allows, and never more", async ({ account, vendor: options, ...rest }) => {
-  const { flows, share } = rest;
+interface Case {
+  how: string;
+  account: string;
+  vendor: typeof FAST;
+  flows: string[];
+  share: number;
+}
+
+const IN_ONE_RUN = { how: "in one run", account: "fast", vendor: FAST, flows: ["fast"], share: 0.95 };
+const IN_FIVE_RUNS = { ...IN_ONE_RUN, how: "in five runs at once", flows: Array<string>(5).fill("fast") };
+const IN_TWO_FLOWS = { ...IN_ONE_RUN, how: "in two flows at once", flows: ["fast", "alsoFast"] };
+const SLOWLY = { how: "of two seconds each", account: "slow", vendor: SLOW, flows: ["slow"], share: 0.9 };
+
+// Two servers at a time, each with a vendor of its own: both have little to do but wait.
+test.for<{ one: Case; other: Case }>([
+  { one: IN_ONE_RUN, other: SLOWLY },
+  { one: IN_FIVE_RUNS, other: IN_TWO_FLOWS },
+])(
+  "a thousand calls $one.how, and as many $other.how, use what the limit allows, and never more",
+  async ({ one, other }) => {
+    await Promise.all([expectUse(one), expectUse(other)]);
+  },
+);
+
+async function expectUse({ how, account, vendor: options, flows, share }: Case): Promise<void> {
   const scene = await open({ [account]: options });
   const starts = flows.map((flow, at) => startCalls(scene, flow, `run ${at}`, COUNT / flows.length, [account]));
   await expectAllSucceed(scene, await Promise.all(starts));
   const calls = await scene.vendor.calls();
   const used = calls.length / (RATE * spanSec(calls));
   console.log(
-    `${(100 * used).toFixed(1)} % of the limit, ${mostStarts(calls, 1_000)} calls in the fullest window, peak ${peakInFlight(calls)}`,
+    `${how}: ${(100 * used).toFixed(1)} % of the limit, ${mostStarts(calls, 1_000)} calls in the fullest window, peak ${peakInFlight(calls)}`,
   );
   expect(refused(calls)).toEqual([]);
   expect(new Set(calls.map(({ item }) => item)).size).toBe(COUNT);
@@ -28,7 +46,7 @@ test.for([
   expect(mostStarts(calls, 1_000)).toBeLessThanOrEqual(RATE);
   expect(peakInFlight(calls)).toBeLessThanOrEqual(options.concurrency);
   expect(used).toBeGreaterThanOrEqual(share);
-});
+}
 
 test("calls that use other tokens than estimated use what the limit allows, and no more than nobody could know", async () => {
   const budget = { tokens: 10_000, estimate: 100, concurrency: 20 };
