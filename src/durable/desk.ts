@@ -106,10 +106,11 @@ export class Desk {
     return { steps: [...briefs.values()], items: claimed.map((item) => this.#claimed(item)) };
   }
 
-  #claimed({ step, index, attempts, permits }: HeldItem): ClaimedItem {
+  #claimed(held: HeldItem): ClaimedItem {
+    const { step, index, attempts, permits } = held;
     const group = this.#walk.ledger.group(step);
-    const isLast = group?.isLastAttempt({ step, index }) ?? true;
-    const redrives = group?.history({ step, index }).redrives ?? 0;
+    const isLast = group?.isLastAttempt(held) ?? true;
+    const redrives = group?.history(held).redrives ?? 0;
     const item = { step, index, attempts, redrives, isLast, item: this.#pages.item(step, index) };
     if (permits.length === 0) return item;
     return { ...item, refusalCosts: this.#permits.hasGivenUp(permits) ? "an attempt" : "nothing" };

@@ -41,6 +41,11 @@ export class Draft {
   output: (() => string) | null = null;
   readonly #stored: ReadonlyMap<number, StepRow>;
   readonly #waiting: ReadonlyMap<number, StepRow>;
+  readonly #around: Steps = {
+    of: (id) => this.step(id),
+    open: () => this.open(),
+    stoppedIn: (step) => [...this.#waiting.values()].filter(({ parent }) => parent === step),
+  };
   /** Steps whose items are all settled. That post is next is known by that: it costs no row, and waits for no flush. */
   readonly #settled: Map<number, StepRow>;
 
@@ -85,18 +90,13 @@ export class Draft {
 
   /** Decides what an event makes of the run. */
   apply(event: Event, graph: Graph, nowMs: number): Effect[] {
-    const around: Steps = {
-      of: (id) => this.step(id),
-      open: () => this.open(),
-      stoppedIn: (step) => [...this.#waiting.values()].filter(({ parent }) => parent === step),
-    };
-    const { run, steps, ends, effects } = transition(this.state, around, event, graph, nowMs);
+    const { run, steps, ends, effects } = transition(this.state, this.#around, event, graph, nowMs);
     this.state = run;
     // A step that is known was given to the transition as its row, and comes back as that.
-    for (const step of steps) this.put("total" in step ? (step as StepRow) : { ...UNTOUCHED, ...step });
-    for (const { id, phase } of steps) {
-      if (phase === "stopped") this.stopped.push(id);
-      else if (this.#waiting.has(id)) this.resumed.add(id);
+    for (const step of steps) {
+      this.put("total" in step ? (step as StepRow) : { ...UNTOUCHED, ...step });
+      if (step.phase === "stopped") this.stopped.push(step.id);
+      else if (this.#waiting.size > 0 && this.#waiting.has(step.id)) this.resumed.add(step.id);
     }
     for (const ended of ends) this.ends.push(ended);
     return effects;

@@ -48,8 +48,8 @@ export class Hooks {
     const step = draft.step(effect.step);
     if (step?.phase !== effect.hook || this.#walk.inHook.has(step.id)) return [];
     const effects = yield* this.#run(effect.hook, step);
-    const { status, error, completionReason: reason } = this.#walk.draft.state;
-    if (status === "failed" && error && reason) this.#onBroke({ error, reason });
+    const fault = this.#walk.brokeWith;
+    if (fault) this.#onBroke(fault);
     return effects;
   }
 
@@ -64,14 +64,13 @@ export class Hooks {
       return this.#isOver(step) ? [] : this.#walk.failed(step.id, faultAt(step, error));
     } finally {
       this.#told.delete(step.id);
-      this.#walk.inHook.delete(step.id);
-      if (this.#isOver(step) && this.#walk.isForgotten(step.id)) this.#walk.live.forget(step.id);
+      this.#walk.leaveHook(step.id);
     }
   }
 
   /** Whether a hook under way is none of the run's any more: that has finished, or stopped the hook's step with its branch. */
-  #isOver({ id, phase }: StepRow): boolean {
-    return this.#walk.isFinished || this.#walk.draft.step(id)?.phase !== phase;
+  #isOver({ id }: StepRow): boolean {
+    return this.#walk.isFinished || this.#walk.overtaken.has(id);
   }
 
   *#prep(step: StepRow): Generator<unknown, Effect[], unknown> {

@@ -42,6 +42,8 @@ export class Walk {
   draft: Draft;
   /** Steps of which a hook is under way. */
   readonly inHook = new Set<number>();
+  /** Those of them that were stopped meanwhile. */
+  readonly overtaken = new Set<number>();
   readonly #store: Store;
   readonly #pages: Pages;
   /** The open steps as stored. */
@@ -136,9 +138,10 @@ export class Walk {
     return phase === "stopped" && !this.#waiting.has(id);
   }
 
-  /** Whether a step was stopped with its branch, and nothing is left to be done for it. */
-  isForgotten(id: number): boolean {
-    return !this.isFinished && !this.#steps.has(id) && this.draft.step(id) === undefined;
+  /** A hook has ended. What it held of a step that was stopped meanwhile is let go, unless that is still to be stored. */
+  leaveHook(id: number): void {
+    this.inHook.delete(id);
+    if (this.overtaken.delete(id) && !this.isFinished && this.draft.step(id) === undefined) this.#live?.forget(id);
   }
 
   /** How the branches of a batch flow ended, in order. */
@@ -184,7 +187,9 @@ export class Walk {
 
   /** Decides what an event of a hook makes of the run. Nothing is stored before the next flush. */
   apply(event: Event): Effect[] {
-    return this.draft.apply(event, this.flow.graph, this.#clock());
+    const effects = this.draft.apply(event, this.flow.graph, this.#clock());
+    for (const id of this.draft.stopped) if (this.inHook.has(id)) this.overtaken.add(id);
+    return effects;
   }
 
   /** What ends the run: stored at once. What was not stored before that has never happened. */
@@ -233,13 +238,18 @@ export class Walk {
       const fault = this.#faultOf(id);
       if (fault) effects.push(...this.failed(id, fault));
       else if (this.ledger.isSettled(id)) effects.push(...this.#executed(id));
-      const { status, error, completionReason } = this.draft.state;
-      if (status === "failed" && error && completionReason) {
-        this.end({ type: "broke", error, reason: completionReason });
+      if (fault && this.brokeWith) {
+        this.end({ type: "broke", ...this.brokeWith });
         return [];
       }
     }
     return effects;
+  }
+
+  /** What has ended the run, if something has that is not stored yet. */
+  get brokeWith(): Fault | undefined {
+    const { status, error, completionReason: reason } = this.draft.state;
+    return status === "failed" && error && reason ? { error, reason } : undefined;
   }
 
   #countLate(id: number): void {
@@ -373,10 +383,11 @@ export class Walk {
 
   /** Whether a post that has ended saw items or branches that had failed. */
   #hasSeenFailures(draft: Draft): boolean {
-    return [...draft.posted, ...draft.lateActions.keys()].some((id) => {
-      const { failed = 0, failedBranches = 0 } = draft.step(id) ?? this.#store.steps.step(id) ?? {};
-      return failed > 0 || failedBranches > 0;
-    });
+    for (const id of draft.posted) if (hasFailures(draft.steps.get(id))) return true;
+    for (const id of draft.lateActions.keys()) {
+      if (hasFailures(draft.steps.get(id) ?? this.#store.steps.step(id))) return true;
+    }
+    return false;
   }
 
   /** A step that was stopped is open once more, and its items are counted where they are. */
@@ -467,6 +478,10 @@ export class Walk {
     };
     return new Live(this.flow.graph, around, this.#store.journal.read());
   }
+}
+
+function hasFailures(row: StepRow | undefined): boolean {
+  return row !== undefined && (row.failed > 0 || row.failedBranches > 0);
 }
 
 function sumOf<T>(values: Iterable<T>, measure: (value: T) => number): number {
