@@ -39,16 +39,13 @@ export interface Reopened<S extends Step> {
 export function reopen<S extends Step>({ open, stopped, failedEnds }: Standing<S>): Reopened<S> {
   const stoppedIn = Map.groupBy(stopped, ({ parent }) => parent);
   const endsOf = Map.groupBy(failedEnds, ({ step }) => step);
-  const steps: S[] = [];
-  const forgotten: EndedBranch[] = [];
-  const ahead = [...open];
-  for (let step = ahead.pop(); step !== undefined; step = ahead.pop()) {
-    const ends = endsOf.get(step.id) ?? [];
-    forgotten.push(...ends);
-    steps.push(ends.length === 0 ? step : withoutFailures(step, ends));
-    ahead.push(...(stoppedIn.get(step.id) ?? []));
-  }
-  return { steps, forgotten };
+  const found = [...open];
+  for (const { id } of found) for (const child of stoppedIn.get(id) ?? []) found.push(child);
+  const steps = found.map((step) => {
+    const ends = endsOf.get(step.id);
+    return ends ? withoutFailures(step, ends) : step;
+  });
+  return { steps, forgotten: found.flatMap(({ id }) => endsOf.get(id) ?? []) };
 }
 
 function withoutFailures<S extends Step>(step: S, ends: readonly EndedBranch[]): S {
@@ -65,6 +62,6 @@ export function waitingWithin<S extends Step>(open: readonly S[], stopped: reado
     const turns = new Set(waiting);
     return (stoppedIn.get(id) ?? []).filter((child) => turns.has(indexOf(child)));
   });
-  for (const { id } of found) found.push(...(stoppedIn.get(id) ?? []));
+  for (const { id } of found) for (const child of stoppedIn.get(id) ?? []) found.push(child);
   return found;
 }

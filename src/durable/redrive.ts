@@ -13,17 +13,16 @@ import type { HeldItem, Store } from "./store.ts";
  */
 export function redrive(store: Store, before: RunState, held: Iterable<HeldItem>, nowMs: number): void {
   const state = before.status === "completed" ? rewind(store, before) : before;
-  const { steps, forgotten } = reopen({
-    open: store.steps.open(),
-    stopped: store.steps.stopped(),
-    failedEnds: store.steps.failedEnds(),
-  });
+  const open = store.steps.open();
+  const { steps, forgotten } = reopen({ open, stopped: store.steps.stopped(), failedEnds: store.steps.failedEnds() });
   forgetEnds(store, forgotten);
   // What a post has seen stays as it was, though the step of that post has not gone on yet.
   const withItems = steps.flatMap(({ id, total, lateAction }) => (total > 0 && lateAction === null ? [id] : []));
   const failed = store.items.reset(withItems, held);
   const succeeded = store.items.succeeded(withItems);
+  const untouched = new Set(open);
   for (const step of steps) {
+    if (untouched.has(step)) continue;
     store.steps.restore(toExec(step, succeeded.get(step.id) ?? 0));
     // Its items are given anew.
     if (step.stoppedIn === "prep") store.items.forget("=", step.id);
