@@ -9,6 +9,7 @@ import {
   ParallelBatchNode,
 } from "../../src/index.ts";
 import { told, work, world } from "./failing.ts";
+import { stage } from "./stage.ts";
 
 /** Branches, each with a batch of its own, that write to lists and counters by their numbers: so that whole outputs compare. */
 export interface Listed {
@@ -124,6 +125,24 @@ class Last extends Node<Nested, Place, number, number> {
   }
 }
 
+/** Its item is 10 a + b, and its post may take its time. */
+class Late extends Node<Nested, Place, number, number> {
+  override prep() {
+    const { a = 0, b = 0 } = this._params;
+    return 10 * a + b;
+  }
+  override exec(n: number, context: ExecContext) {
+    return work("Late", n, context);
+  }
+  override async post(shared: Nested, n: number) {
+    stage().say(`post ${n}`);
+    if (world.heldPosts.has(n)) await stage().pass(`post ${n}`);
+    const { a, b } = this._params;
+    count(shared.leaves, `${a}/${b}`);
+    stage().say(`posted ${n}`);
+  }
+}
+
 class Inner extends ParallelBatchFlow<Nested, Place, Place[]> {
   override prep(shared: Nested) {
     return upTo(shared).map((c) => ({ c }));
@@ -165,10 +184,15 @@ function nested(): Flow {
   return new Flow(new Outer(new Middle(inner), COLLECT));
 }
 
+function late(): Flow {
+  return new Flow(new Outer(new Middle(new Late()), COLLECT));
+}
+
 /** Flows with branches, parts of which fail. */
 export const failingBranches = {
   "collecting in branches": () => forked("collect", "fail"),
   "collecting in collecting branches": () => forked("collect", "collect"),
   "strict in collecting branches": () => forked("fail", "collect"),
   "collect in fail in collect": nested,
+  "late posts": late,
 };

@@ -28,6 +28,8 @@ export class World {
   readonly broken = new Set<number>();
   /** Items that wait for a gate of the stage, `item 3`, before they end. */
   readonly gated = new Set<number>();
+  /** Posts that wait for a gate of the stage, `post 3`, before they write. */
+  readonly heldPosts = new Set<number>();
   /** Branches whose prep, or post, throws. */
   readonly brokenPreps = new Set<number>();
   readonly brokenHooks = new Set<number>();

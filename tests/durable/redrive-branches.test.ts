@@ -223,7 +223,7 @@ describe("items that are in exec when their branch fails", () => {
     await expectWhole(second, listed(3));
   });
 
-  it("while the run goes on count as canceled, and end without a trace", async () => {
+  it("while the run goes on count as canceled until they end; a result is kept, and not executed again", async () => {
     world.broken.add(10);
     for (const n of [10, 11, 12, 20]) world.gated.add(n);
     const { id } = await start("strict in collecting branches", listed(3));
@@ -236,11 +236,19 @@ describe("items that are in exec when their branch fails", () => {
       "canceled",
       "canceled",
     ]);
+    await crash(runOf(id));
+    world.broken.add(12);
     stage.open("item 11", "item 12");
+    await seen(id, { status: "running", items: { succeeded: 7, failed: 1, canceled: 1, running: 1 } });
     stage.open("item 20");
-    expect(await finished(id)).toMatchObject(TOLERATED);
+    expect(await finished(id)).toMatchObject({ ...TOLERATED, items: { succeeded: 10, failed: 1, canceled: 1 } });
+    expect((await itemsOf(id, "&status=succeeded")).filter(({ branch }) => branch === "1")).toMatchObject([
+      { index: 1 },
+    ]);
     world.mend();
-    await expectWhole(await redriven(id), listed(3));
+    const second = await redriven(id);
+    expect(repeated(world.calls, "Many")).toEqual(twice(10, 12));
+    await expectWhole(second, listed(3));
   });
 
   it("are left where they are by a redrive that comes meanwhile, and what comes of them counts", async () => {
@@ -256,6 +264,7 @@ describe("items that are in exec when their branch fails", () => {
     stage.open("item 11", "item 12");
     const run = await finished(id);
     await look(id);
+    expect(repeated(world.calls, "Many")).toEqual(twice(10));
     await expectWhole(run, listed(3));
   });
 
@@ -299,6 +308,26 @@ describe("batch flows within batch flows, which collect, fail and collect", () =
     world.mend();
     const third = await redriven(id);
     await expectWhole(third, nested(3));
+  });
+
+  it("run no post again that ended after its branch had failed", async () => {
+    world.broken.add(1);
+    for (const n of [1, 10]) world.gated.add(n);
+    world.heldPosts.add(0);
+    const { id } = await start("late posts", nested());
+    await stage.heard("post 0");
+    stage.open("item 1");
+    await seen(id, { items: { failed: 1 } });
+    // The run goes on with its other branch meanwhile, and stores what the post writes.
+    stage.open("post 0");
+    await stage.heard("posted 0");
+    stage.open("item 10");
+    expect(await finished(id)).toMatchObject({ ...TOLERATED, output: { leaves: { "0/0": 1, "1/0": 1, "1/1": 1 } } });
+    world.mend();
+    const second = await redriven(id);
+    expect(stage.count("posted 0")).toBe(1);
+    expect(repeated(world.calls, "Late")).toEqual(twice(1));
+    await expectWhole(second, nested());
   });
 
   it("that are canceled in the middle go on from there", async () => {

@@ -49,6 +49,18 @@ describe("an executor that enters", () => {
     expect((await getRun(run.id)).executions).toBe(4);
   });
 
+  it("is refused while the run is paused, and is called anew as soon as that goes on, not when it has been missed", async () => {
+    const { run, first } = await tenItems();
+    const ask = (what: string) => call(`/runs/${run.id}/${what}`, { method: "POST" });
+    expect((await ask("pause")).status).toBe(202);
+    expect(await run.enter(first, "one")).toBeNull();
+    const before = (await run.orders(2)).length;
+    expect((await ask("resume")).status).toBe(202);
+    // A wake that is not answered is sent again after ten seconds.
+    await expect.poll(async () => (await run.orders(2)).length, { timeout: 5_000 }).toBeGreaterThan(before);
+    expect((await run.entered(first, "one")).given).toEqual([0, 1, 2, 3]);
+  });
+
   it("takes an object's slot over from an earlier entry, which must be dead, and with it what that held", async () => {
     const { run, first } = await tenItems();
     const dead = await run.entered(first, "one");
