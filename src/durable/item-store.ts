@@ -171,17 +171,21 @@ export class ItemStore {
    * how many of them had failed.
    */
   reset(steps: readonly number[], held: Iterable<{ step: number; index: number }>): number {
+    // The held ones as a list that is made once, and not looked through for each item.
     const isMeant = `step in (select value from json_each(?1)) and status <> 'succeeded'
-      and not exists (select 1 from json_each(?2) where value->>0 = step and value->>1 = idx)`;
+      and (step, idx) not in (select value->>0, value->>1 from json_each(?2))`;
     const bindings = [JSON.stringify(steps), JSON.stringify(Array.from(held, ({ step, index }) => [step, index]))];
-    const failed = `select step, idx as "index" from item where status = 'failed' and ${isMeant}`;
-    const were = this.#sql.exec<{ step: number; index: number }>(failed, ...bindings).toArray();
-    for (const { step, index } of were) this.#longText.delete(`item/${step}/${index}`);
+    const failed = `from item where status = 'failed' and ${isMeant}`;
+    const long = `select step, idx as "index" ${failed} and body is null`;
+    const { count } = this.#sql.exec<{ count: number }>(`select count(*) as count ${failed}`, ...bindings).one();
+    for (const { step, index } of this.#sql.exec<{ step: number; index: number }>(long, ...bindings).toArray()) {
+      this.#longText.delete(`item/${step}/${index}`);
+    }
     // One that never had an outcome keeps the name of its first attempt: a vendor may know that already.
     const again = "redrives = redrives + (attempts > 0), attempts = 0, crashes = 0, due_ms = null";
     const sql = `update item set status = 'pending', ${again}, started_ms = null, finished_ms = null, body = null`;
     this.#sql.exec(`${sql} where ${isMeant}`, ...bindings);
-    return were.length;
+    return count;
   }
 
   /** How many items of each step have a result. */
