@@ -1,7 +1,7 @@
 import type { Failure } from "../core/errors.ts";
 import { Demand } from "./demand.ts";
 import type { ItemRow } from "./item-store.ts";
-import { hasEnded, type ItemId, Items, type Outcome } from "./items.ts";
+import { type ItemId, Items, type Outcome } from "./items.ts";
 import { SoloNeeds, StepNeeds, type StoredNeeds } from "./needs.ts";
 import type { PermitEnding, PermitNews } from "./permits.ts";
 import type { Plan } from "./plan.ts";
@@ -9,6 +9,7 @@ import { Pool } from "./pool.ts";
 import { type Entry, LEASE_MS, type Slot, Slots } from "./slots.ts";
 import type { StepRow } from "./step-store.ts";
 import type { HeldItem, Store } from "./store.ts";
+import { Strays } from "./strays.ts";
 
 /** What a report or a lost executor made of items. */
 export interface Settled {
@@ -44,8 +45,7 @@ export class Ledger {
   #news: PermitNews = { begun: [], ended: [], unused: [] };
   /** What executors held that fell silent, and until when its permits are kept. */
   #silent = new Map<HeldItem, number>();
-  /** Items of stopped steps that are in exec all the same, each with its node's pool, which counts it until it ends. */
-  readonly #strays = new Map<HeldItem, Pool>();
+  readonly #strays: Strays;
   readonly #store: Store;
 
   /** `createdMs` is the run's. */
@@ -53,6 +53,7 @@ export class Ledger {
     this.#store = store;
     this.#planOf = planOf;
     this.slots = new Slots(store, createdMs);
+    this.#strays = new Strays(store);
     this.demand = new Demand(this);
   }
 
@@ -69,29 +70,13 @@ export class Ledger {
       const states = ids.filter((id) => this.#groups.get(id) === group).flatMap((id) => known.get(id) ?? []);
       for (const item of group.restore(states, given.get(group) ?? [])) held.add(item);
     }
+    const others = [...this.heldItems()].filter(({ step }) => !this.#groups.has(step));
+    this.#strays.restore(others, (node) => this.#workAt(node).pool);
     // Not by intersection(), which may change the order, and the order tells what an executor has missed.
-    this.#restoreStrays();
     for (const slot of this.slots.all()) {
       slot.held = new Set([...slot.held].filter((item) => held.has(item) || this.#strays.has(item)));
     }
     this.earliestDueMs = this.#store.items.earliestDue();
-  }
-
-  /** What was in exec of stopped steps is so still, as far as is known. */
-  #restoreStrays(): void {
-    const found = [...this.heldItems()].filter(({ step }) => !this.#groups.has(step));
-    if (found.length === 0) return;
-    const steps = found.map(({ step }) => step);
-    const nodes = this.#store.steps.stoppedNodes(steps);
-    const states = this.#store.items.statesOf(steps);
-    for (const item of found) {
-      const node = nodes.get(item.step);
-      const row = states.get(item.step)?.find(({ index }) => index === item.index);
-      if (node === undefined || (row && hasEnded(item, row))) continue;
-      const { pool } = this.#workAt(node);
-      this.#strays.set(item, pool);
-      pool.held++;
-    }
   }
 
   /** A step's items may begin. */
@@ -108,8 +93,7 @@ export class Ledger {
   reopen(row: StepRow): void {
     const { items } = this.#store;
     this.open(row, items.soloNeeds([row.id]).get(row.id) ?? null);
-    const strays = [...this.#strays.keys()].filter(({ step }) => step === row.id);
-    for (const item of strays) this.#forgetStray(item);
+    const strays = this.#strays.takeOf(row.id);
     const held = this.#groups.get(row.id)?.restore(items.statesOf([row.id]).get(row.id) ?? [], strays) ?? [];
     // What is in exec still is held as it was.
     const kept = new Set(held);
@@ -140,7 +124,7 @@ export class Ledger {
     this.#groups.delete(step);
     this.#results.delete(step);
     const { held, unused, ...tally } = group.stop(step);
-    for (const item of held) this.#strays.set(item, group.pool);
+    for (const item of held) this.#strays.add(item, group.pool);
     this.#news.unused.push(...unused);
     this.#store.items.stop(step);
     return tally;
@@ -253,7 +237,7 @@ export class Ledger {
       const group = this.#groups.get(outcome.step);
       const stray = this.#strays.size > 0 ? this.#endStray(id, outcome, nowMs, endingOf(outcome)) : undefined;
       if (stray && !group && outcome.ok) {
-        rows.push(this.#lateRow(stray, outcome.body, nowMs));
+        rows.push(this.#strays.lateRow(stray, outcome.body, nowMs));
         late.push(outcome.step);
       }
       const held = group?.heldItem(outcome) ?? null;
@@ -271,14 +255,6 @@ export class Ledger {
       if (held) this.#letGo(held, nowMs, isHolder ? endingOf(outcome) : LOST);
     }
     return { ...this.#settled(rows), late, fields };
-  }
-
-  /** The row of an item that has ended with a result after its step was stopped: somebody paid for it, and a redrive keeps it. */
-  #lateRow({ step, index, attempts, claimedMs }: HeldItem, body: string, nowMs: number): ItemRow {
-    const known = this.#store.items.statesOf([step]).get(step) ?? [];
-    const { crashes = 0, redrives = 0 } = known.find((row) => row.index === index) ?? {};
-    const times = { dueMs: null, startedMs: claimedMs, finishedMs: nowMs };
-    return { step, index, status: "succeeded", attempts: attempts + 1, crashes, redrives, ...times, body };
   }
 
   /** An executor says that calls have begun. */
@@ -401,7 +377,7 @@ export class Ledger {
   #endStray(id: number, { step, index }: ItemId, nowMs: number, ending: PermitEnding): HeldItem | undefined {
     const slot = this.slots.get(id);
     const stray = [...(slot?.held ?? [])].find(
-      (item) => item.step === step && item.index === index && this.#forgetStray(item),
+      (item) => item.step === step && item.index === index && this.#strays.forget(item),
     );
     if (!slot || !stray) return undefined;
     this.#letGo(stray, nowMs, ending);
@@ -410,15 +386,9 @@ export class Ledger {
     return stray;
   }
 
-  #forgetStray(item: HeldItem): boolean {
-    const pool = this.#strays.get(item);
-    if (pool) pool.held--;
-    return this.#strays.delete(item);
-  }
-
   #lose(slot: Slot, nowMs: number): Settled {
     const lost = [...slot.held];
-    const own = lost.filter((item) => !this.#forgetStray(item));
+    const own = lost.filter((item) => !this.#strays.forget(item));
     const rows = own.flatMap((item) => this.#groups.get(item.step)?.crash(item, nowMs) ?? []);
     slot.held.clear();
     for (const item of lost) if (!this.#silent.has(item)) this.#endPermits(item, nowMs, LOST);

@@ -23,6 +23,7 @@ import { Ledger, type Settled } from "./ledger.ts";
 import { Live, type Written } from "./live.ts";
 import { LossCount } from "./losses.ts";
 import type { Pages } from "./pages.ts";
+import { PastSteps } from "./past-steps.ts";
 import type { Registered } from "./registry.ts";
 import type { StepRow } from "./step-store.ts";
 import type { RunRow, Store } from "./store.ts";
@@ -48,9 +49,7 @@ export class Walk {
   readonly #pages: Pages;
   /** The open steps as stored. */
   readonly #steps = new Map<number, StepRow>();
-  /** Stopped steps that will go on, when it is the turn of their branch. */
-  readonly #waiting: Map<number, StepRow>;
-  readonly #settled: { total: number; succeeded: number; failed: number };
+  readonly #past: PastSteps;
   readonly #losses: LossCount;
   readonly #clock: () => number;
   #live: Live | undefined;
@@ -66,11 +65,9 @@ export class Walk {
     this.state = this.row.state;
     this.hasLimits = [...flow.graph.ids].some((id) => flow.planOf(id).limits.length > 0);
     this.ledger = new Ledger(store, this.row.createdMs, flow.planOf);
-    this.#settled = store.steps.settledCounts();
     for (const step of store.steps.open()) this.#steps.set(step.id, step);
-    const waiting = store.steps.waiting([...this.#steps.values()]);
-    this.#waiting = new Map(waiting.map((step) => [step.id, step]));
-    this.draft = new Draft(this.state, this.#steps, this.#waiting);
+    this.#past = new PastSteps(store.steps, [...this.#steps.values()]);
+    this.draft = new Draft(this.state, this.#steps, this.#past.waiting);
     this.ledger.restore(
       [...this.#steps.values()].filter((step) => step.phase === "exec" && step.total > 0),
       clock(),
@@ -96,19 +93,15 @@ export class Walk {
 
   /** Counts over every item of every step so far. What a finished run, or a stopped step, never executed is canceled. */
   get counts(): Counts & { canceled: number } {
-    const { total, succeeded, failed } = this.#settled;
-    const pending = sumOf(this.#waiting.values(), (step) =>
-      step.lateAction === null ? step.total - step.succeeded : 0,
-    );
-    const canceledBefore = total - succeeded - failed - pending;
-    const sum = { total, pending, running: 0, deferred: 0, succeeded, failed, canceled: canceledBefore };
+    const { total, pending, succeeded, failed, canceled: before } = this.#past.counts;
+    const sum = { total, pending, running: 0, deferred: 0, succeeded, failed, canceled: before };
     for (const { counts } of this.ledger.groups()) {
       for (const key of ["total", "pending", "running", "deferred", "succeeded", "failed"] as const) {
         sum[key] += counts[key];
       }
     }
     if (!this.isFinished) return sum;
-    const canceled = canceledBefore + sum.pending + sum.running + sum.deferred;
+    const canceled = sum.canceled + sum.pending + sum.running + sum.deferred;
     return { ...sum, pending: 0, running: 0, deferred: 0, canceled };
   }
 
@@ -135,7 +128,7 @@ export class Walk {
 
   /** Whether a step was stopped and is over. */
   isStopped({ id, phase }: Pick<StepRow, "id" | "phase">): boolean {
-    return phase === "stopped" && !this.#waiting.has(id);
+    return phase === "stopped" && !this.#past.waiting.has(id);
   }
 
   /** A hook has ended. What it held of a step that was stopped meanwhile is let go, unless that is still to be stored. */
@@ -195,7 +188,7 @@ export class Walk {
   /** What ends the run: stored at once. What was not stored before that has never happened. */
   end(event: Event): void {
     this.#change(event);
-    this.draft = new Draft(this.state, this.#steps, this.#waiting);
+    this.draft = new Draft(this.state, this.#steps, this.#past.waiting);
   }
 
   /** What pauses the run, or lets it go on: stored at once. What hooks have done, and is not stored yet, stays as it is. */
@@ -228,7 +221,7 @@ export class Walk {
 
   /** What reports and losses mean for the run: a step of which too many items have failed does so too; one all settled moves on. */
   react({ steps, late, fields }: Settled): Effect[] {
-    for (const id of late) this.#countLate(id);
+    for (const id of late) this.#past.countLate(id);
     // What of a changed flow's nodes is to be done is not known here. It is found when the flow is as it was.
     if (this.flow.changes.length > 0 || this.isFinished) return [];
     for (const set of fields) this.#setFields(set.step, set.fields);
@@ -250,13 +243,6 @@ export class Walk {
   get brokeWith(): Fault | undefined {
     const { status, error, completionReason: reason } = this.draft.state;
     return status === "failed" && error && reason ? { error, reason } : undefined;
-  }
-
-  #countLate(id: number): void {
-    this.#store.steps.countLate(id);
-    this.#settled.succeeded++;
-    const waiting = this.#waiting.get(id);
-    if (waiting) waiting.succeeded++;
   }
 
   /** Why a step has failed, if more of its items have than it tolerates. */
@@ -350,7 +336,7 @@ export class Walk {
     const { draft } = this;
     const { journal, steps, longText, emits, checkpoints } = this.#store;
     if (this.#hasSeenFailures(draft)) checkpoints.keep(this.state);
-    for (const id of draft.resumed) this.#goOn(draft.steps.get(id) as StepRow);
+    for (const id of draft.resumed) this.#past.goOn(draft.steps.get(id) as StepRow);
     for (const id of draft.stopped) if (!draft.resumed.has(id)) this.#stop(draft.steps.get(id) as StepRow);
     if (snapshot !== null) journal.begin(snapshot);
     else for (const entry of entries) journal.append(entry);
@@ -373,12 +359,12 @@ export class Walk {
       else this.#forget(row.id);
     }
     for (const id of draft.stopped) {
-      this.#dropWaiting(id);
+      this.#past.drop(id);
       if (!this.inHook.has(id)) this.#live?.forget(id);
     }
     for (const id of draft.prepared) this.#begin(draft.steps.get(id) as StepRow, draft.items.get(id));
     for (const id of draft.resumed) if (!draft.prepared.includes(id)) this.#reopen(draft.steps.get(id) as StepRow);
-    this.draft = new Draft(draft.state, this.#steps, this.#waiting, draft);
+    this.draft = new Draft(draft.state, this.#steps, this.#past.waiting, draft);
   }
 
   /** Whether a post that has ended saw items or branches that had failed. */
@@ -388,33 +374,6 @@ export class Walk {
       if (hasFailures(draft.steps.get(id) ?? this.#store.steps.step(id))) return true;
     }
     return false;
-  }
-
-  /** A step that was stopped is open once more, and its items are counted where they are. */
-  #goOn(row: StepRow): void {
-    const { total, succeeded } = this.#waiting.get(row.id) as StepRow;
-    this.#waiting.delete(row.id);
-    if (row.phase === "stopped") {
-      // It was stopped again before its items were opened.
-      this.#settled.total += row.total - total;
-      row.succeeded = succeeded;
-    } else if (row.lateAction === null) {
-      // The items of one whose post has ended are settled, and stay so.
-      this.#settled.total -= total;
-      this.#settled.succeeded -= succeeded;
-      Object.assign(row, { succeeded: 0, failed: 0 });
-    }
-    this.#store.steps.restore(row);
-  }
-
-  /** Branches of a flow that is stopped itself wait no more. */
-  #dropWaiting(flow: number): void {
-    if (this.#waiting.size === 0) return;
-    const within = [...this.#waiting.values()].filter(({ parent }) => parent === flow);
-    for (const { id } of within) {
-      this.#waiting.delete(id);
-      this.#dropWaiting(id);
-    }
   }
 
   #reopen(row: StepRow): void {
@@ -427,9 +386,7 @@ export class Walk {
     if (tally) Object.assign(row, tally);
     // One whose items were all settled is counted already.
     if (row.stoppedIn === "post") return;
-    this.#settled.total += row.total;
-    this.#settled.succeeded += row.succeeded;
-    this.#settled.failed += row.failed;
+    this.#past.add(row);
   }
 
   #forget(step: number): void {
@@ -451,9 +408,7 @@ export class Walk {
   #executed(id: number): Effect[] {
     const tally = this.ledger.close(id);
     const row = this.draft.step(id) as StepRow;
-    this.#settled.total += row.total;
-    this.#settled.succeeded += tally.succeeded;
-    this.#settled.failed += tally.failed;
+    this.#past.add({ total: row.total, ...tally });
     const effects = this.apply({ type: "executed", step: id });
     this.draft.put({ ...row, ...tally, phase: "post" });
     return effects;
@@ -482,12 +437,6 @@ export class Walk {
 
 function hasFailures(row: StepRow | undefined): boolean {
   return row !== undefined && (row.failed > 0 || row.failedBranches > 0);
-}
-
-function sumOf<T>(values: Iterable<T>, measure: (value: T) => number): number {
-  let sum = 0;
-  for (const value of values) sum += measure(value);
-  return sum;
 }
 
 /** What ends or pauses a run as a whole is decided without a look at its steps. */
