@@ -232,10 +232,11 @@ export class Limiter {
   }
 
   /** A run that is not known begins behind all that wait now, with numbers beyond those it has. */
-  #holderOf({ run, heard, holds }: Request): Holder {
+  #holderOf(request: Request): Holder {
+    const { run } = request;
     const known = this.holders.get(run);
     if (known) return known;
-    const last = Math.max(heard ?? 0, ...holds.map(([first, count]) => first + count - 1));
+    const last = lastOf(request);
     const turn = this.#turn;
     const fresh: Holder = { run, life: 0, latest: 0, heard: last, last, wants: [], open: new Map(), turn, leaseMs: 0 };
     this.holders.set(run, fresh);
@@ -244,13 +245,13 @@ export class Limiter {
 
   /** Takes over what a run says. Returns the last permit that it knew of when it said so. */
   #settle(holder: Holder, request: Request): number {
+    // Of a holder that was forgotten the run may know more; even if what it said long ago has made a new one since.
+    holder.last = Math.max(holder.last, lastOf(request));
     if (request.life > holder.life) holder.heard = holder.last;
     holder.life = request.life;
     holder.latest = request.number;
     const known = request.heard ?? holder.heard;
     holder.heard = Math.max(holder.heard, known);
-    // Of a holder that was forgotten the run may know more.
-    holder.last = Math.max(holder.last, holder.heard);
     for (const id of request.refunds) this.#refund(holder, id);
     for (const { id, ageMs } of request.begun) this.#begin(holder, id, ageMs);
     for (const { id, ...ending } of request.ended) this.#end(holder, id, ending);
@@ -319,6 +320,11 @@ function isStuck({ wants: [next] }: Holder, budget: Budget): boolean {
 }
 
 const LOST: Ending = { as: "lost", ageMs: 0, tokens: null, retryAfterMs: null };
+
+/** The last permit that a run says it knows of. */
+function lastOf({ heard, holds }: Request): number {
+  return Math.max(heard ?? 0, ...holds.map(([first, count]) => first + count - 1));
+}
 
 function openAfter({ open }: Holder, known: number): number[] {
   return [...open.keys()].filter((id) => id > known);

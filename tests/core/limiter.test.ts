@@ -194,6 +194,16 @@ describe("permits", () => {
     expect(told?.answer).toMatchObject({ granted: [[4, 3]], last: 6, gone: [2, 3] });
   });
 
+  it("have numbers that no call in exec has, even where a request that came late has made the run known again", () => {
+    const desk = new Desk({ concurrency: 4 });
+    desk.want("a", 2);
+    desk.beat(PERMIT_LEASE_MS);
+    desk.say("a", { heard: 0, holds: [], wants: [[0, 1]] });
+    expect(desk.openOf("a")).toEqual([1]);
+    const told = desk.say("a", { life: 2, heard: null, holds: [[2, 1]], wants: [[0, 1]] });
+    expect(told?.answer).toMatchObject({ granted: [[3, 1]], last: 3, gone: [2] });
+  });
+
   it("have numbers that the run has not heard of, even where an earlier life's request came in between", () => {
     const desk = new Desk({ concurrency: 4 });
     for (const id of desk.want("a", 4)) desk.end("a", id);
