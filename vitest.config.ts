@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     silent: "passed-only",
     projects: [
-      { test: { name: "node", include: ["tests/core/**/*.test.ts", "tests/worker/**/*.test.ts"] } },
+      { test: { name: "node", include: ["tests/core/**/*.test.ts", "tests/worker/**/*.test.ts", "tests/triggers/**/*.test.ts"] } },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./tests/durable/wrangler.toml" } })],
         test: {
