@@ -1,6 +1,22 @@
+import * as v from "valibot";
 import { AsyncFlow, AsyncParallelBatchNode, type ExecContext, type NonIterableObject } from "../src/index.ts";
+import { expected, expectedEntry } from "./input.ts";
 import { estimateTokens } from "./limits.ts";
 import type { Model } from "./model.ts";
+
+const TEXTS = "`texts` to be an array of strings";
+const texts = v.array(v.string(expected("each of `texts` to be a string")), expected(TEXTS));
+const CALLBACK = "`callback` to be a URL";
+const callback = v.pipe(v.string(expected(CALLBACK)), v.url(expected(CALLBACK)));
+
+/** What a run of `summarize` is started with. */
+export const summarizeInput = v.object({ texts }, expectedEntry(TEXTS));
+
+/** The same as a webhook's payload. Where the answer goes is the webhook's business: the flow gets the texts alone. */
+export const webhookInput = v.pipe(
+  v.object({ texts, callback: v.optional(callback) }, expectedEntry(TEXTS)),
+  v.transform(({ texts }) => ({ texts })),
+);
 
 /** The flow's input, and what it adds to it. */
 export interface SummarizeShared {
@@ -11,8 +27,8 @@ export interface SummarizeShared {
 }
 
 /** A vendor that is busy gets 1, 2, 4 and 8 seconds to recover, unless it asks for more itself. */
-const PATIENCE = { maxRetries: 5, wait: 1, backoff: 2 };
-const DEFAULT_CONCURRENCY = 50;
+export const PATIENCE = { maxRetries: 5, wait: 1, backoff: 2 };
+export const DEFAULT_CONCURRENCY = 50;
 
 /**
  * The flow `summarize`, PocketFlow's ParallelSummaries: one summary for each text, all at once. The factory it returns makes
@@ -27,7 +43,7 @@ const DEFAULT_CONCURRENCY = 50;
 export function summarizeFlow(model: Model, concurrency = DEFAULT_CONCURRENCY): () => AsyncFlow<SummarizeShared> {
   class ParallelSummaries extends AsyncParallelBatchNode<SummarizeShared, NonIterableObject, string, string> {
     override async prepAsync(shared: SummarizeShared) {
-      return checkTexts(shared);
+      return shared.texts;
     }
 
     override async execAsync(text: string, context: ExecContext) {
@@ -45,16 +61,4 @@ export function summarizeFlow(model: Model, concurrency = DEFAULT_CONCURRENCY): 
     const node = new ParallelSummaries({ ...PATIENCE, concurrency, limit: { name: "llm", tokens: estimateTokens } });
     return new AsyncFlow(node);
   };
-}
-
-function checkTexts(shared: Partial<SummarizeShared> | null | undefined): string[] {
-  const texts: unknown = shared?.texts;
-  if (!Array.isArray(texts)) throw expected("`texts` to be an array of strings", texts);
-  const wrong = texts.findIndex((text) => typeof text !== "string");
-  if (wrong >= 0) throw expected(`\`texts[${wrong}]\` to be a string`, texts[wrong]);
-  return texts;
-}
-
-function expected(what: string, value: unknown): TypeError {
-  return new TypeError(`Expected ${what}, got ${value === null ? "null" : typeof value}`);
 }

@@ -1,6 +1,7 @@
+import * as v from "valibot";
 import { describe, expect, test } from "vitest";
 import { createModel, type Model } from "../../worker/model.ts";
-import { type SummarizeShared, summarizeFlow } from "../../worker/summarize.ts";
+import { type SummarizeShared, summarizeFlow, summarizeInput, webhookInput } from "../../worker/summarize.ts";
 
 describe("the flow summarize", () => {
   test("gives one summary for each text, in the texts' order, and all of them joined", async () => {
@@ -29,15 +30,47 @@ describe("the flow summarize", () => {
     await summarizeFlow(model)().runAsync({ texts: ["one", "two", "three"] });
     expect(keys.size).toBe(3);
   });
+});
+
+describe("the input of summarize", () => {
+  test("is texts, of which none is fine", () => {
+    expect(v.parse(summarizeInput, { texts: ["one"], summaries: [] })).toEqual({ texts: ["one"] });
+    expect(v.parse(summarizeInput, { texts: [] })).toEqual({ texts: [] });
+  });
+
+  describe.each([
+    ["a run", summarizeInput],
+    ["a webhook", webhookInput],
+  ])("of %s", (_, schema) => {
+    test.each([
+      [{}, "Expected `texts` to be an array of strings, got undefined"],
+      [{ texts: null }, "Expected `texts` to be an array of strings, got null"],
+      [{ texts: "one" }, "Expected `texts` to be an array of strings, got `one`"],
+      [{ texts: "x".repeat(41) }, "Expected `texts` to be an array of strings, got a string of 41 characters"],
+      [{ texts: ["one", 2] }, "Expected each of `texts` to be a string, got a number"],
+      [{ texts: ["one", null] }, "Expected each of `texts` to be a string, got null"],
+      [null, "Expected the input to be an object, got null"],
+      ["one", "Expected the input to be an object, got `one`"],
+    ])("is not %j", (input, message) => {
+      expect(messagesOf(schema, input)).toEqual([message]);
+    });
+  });
+
+  test("of a webhook may name a URL, which the flow never sees", () => {
+    const texts = ["one"];
+    expect(v.parse(webhookInput, { texts, callback: "https://example.com/done" })).toEqual({ texts });
+    expect(v.parse(webhookInput, { texts })).toEqual({ texts });
+  });
 
   test.each([
-    [{}, "Expected `texts` to be an array of strings, got undefined"],
-    [{ texts: "one" }, "Expected `texts` to be an array of strings, got string"],
-    [{ texts: ["one", 2] }, "Expected `texts[1]` to be a string, got number"],
-    [{ texts: ["one", null] }, "Expected `texts[1]` to be a string, got null"],
-    [null, "Expected `texts` to be an array of strings, got undefined"],
-  ])("refuses %j", async (shared, message) => {
-    const run = summarizeFlow(createModel({}))().runAsync(shared as SummarizeShared);
-    await expect(run).rejects.toThrow(new TypeError(message));
+    ["done", "got `done`"],
+    [null, "got null"],
+    [1, "got a number"],
+  ])("of a webhook has no callback like %j", (callback, got) => {
+    expect(messagesOf(webhookInput, { texts: [], callback })).toEqual([`Expected \`callback\` to be a URL, ${got}`]);
   });
 });
+
+function messagesOf(schema: typeof summarizeInput | typeof webhookInput, input: unknown) {
+  return v.safeParse(schema, input).issues?.map((issue) => issue.message);
+}
