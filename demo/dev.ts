@@ -6,6 +6,15 @@ const OPTIONS = {
   port: { type: "string", default: "8787" },
 } as const;
 
+/** What opens a local server, and lets webhooks and callbacks be tried: the secret is known to everybody. */
+const SECRET = "pocketflare-local-secret";
+const LOCAL = {
+  POCKETFLARE_OPEN: "true",
+  WEBHOOK_SECRET: `whsec_${btoa(SECRET)}`,
+  CALLBACK_SECRET: `whsec_${btoa(SECRET)}`,
+  CALLBACK_PRIVATE: "true",
+};
+
 interface Args {
   ip: string;
   port: number;
@@ -20,7 +29,7 @@ async function main({ ip, port, rest }: Args): Promise<void> {
   const server = await startServer({
     host: ip,
     port,
-    vars: { POCKETFLARE_OPEN: "true" },
+    vars: LOCAL,
     args: ["--env", "local", ...rest],
     loud: true,
   });
@@ -47,11 +56,15 @@ function hello(url: string): string {
   ];
   return `
 Open  ${url}/flows                   the flows
+      ${url}/runs                    the runs, the newest first
+      ${url}/openapi.json            the API
       ${url}/cdn-cgi/explorer/       what the runs store
 Try   curl '${url}/flows/summarize/runs?wait=20' -H 'content-type: application/json' \\
         -d '${JSON.stringify({ texts })}'
+      curl -X POST ${url}/crons/digest/run
 
 Open to everybody who can reach it, without a token. State in .wrangler/state; Ctrl-C ends it, and unfinished runs go on at the next start.
+The README has a command for each flow.
 `;
 }
 

@@ -1,25 +1,57 @@
 import { env, exports } from "cloudflare:workers";
+import { Hono, type MiddlewareHandler } from "hono";
 import type { LimitOptions } from "./core/budget.ts";
 import { consume, ExecutorObject } from "./durable/homes.ts";
 import { type LimiterPort, type LimiterPorts, RateLimiterObject } from "./durable/limiter.ts";
 import { Limits, objectNameOf } from "./durable/limits.ts";
+import type { OutboxPorts } from "./durable/outbox.ts";
 import type { Order } from "./durable/protocol.ts";
-import { type FlowEntries, Registry, type Retain } from "./durable/registry.ts";
+import { type Fitting, type FlowEntries, Registry, type Retain } from "./durable/registry.ts";
 import { FlowRunObject } from "./durable/run.ts";
+import { RunIndexObject } from "./durable/run-index.ts";
 import type { RunPorts } from "./durable/running.ts";
 import { overWire, type WirePort } from "./durable/wire.ts";
+import { bearer } from "./http/auth.ts";
 import { LimitRoutes } from "./http/limits.ts";
+import { Problem, problemResponse } from "./http/problem.ts";
 import { routes } from "./http/routes.ts";
+import { Runs } from "./http/runs.ts";
+import { type CallbackOptions, Callbacks } from "./triggers/callbacks.ts";
+import { type Crons as CronEntries, CronTable } from "./triggers/cron-table.ts";
+import { Crons } from "./triggers/crons.ts";
+import { Starter } from "./triggers/starter.ts";
+import { pokeOverdue } from "./triggers/watchdog.ts";
+import { type WebhookEntry, Webhooks } from "./triggers/webhooks.ts";
 
-export interface ServeOptions {
+type Flows = { [name: string]: FlowEntries };
+
+export interface ServeOptions<F extends Flows = Flows> {
   /** The flows that can be run, by name. */
-  flows: { [name: string]: FlowEntries };
+  flows: F & Fitting<F>;
   /**
    * The budgets that runs share, by name: one for each vendor account. A node keeps to one by naming it (`limit: "llm"`).
    *
    * @example { llm: { requests: 500, tokens: 200_000, per: "1m", concurrency: 50 } }
    */
   limits?: { [name: string]: LimitOptions };
+  /**
+   * Flows that the clock starts, by cron expression (UTC). Each expression must be among the crons of wrangler.toml as well.
+   *
+   * @example { "0 6 * * *": { flow: "digest", input: (scheduledTime) => ({ until: scheduledTime }), overlap: "skip" } }
+   */
+  crons?: CronEntries;
+  /** The crons of wrangler.toml, where the Worker knows them: what differs from `crons` is then reported at start-up. */
+  triggers?: readonly string[];
+  /**
+   * Flows that deliveries of others start, by the name under `/webhooks/`.
+   *
+   * @example { orders: { verify: standardWebhooks({ secret: env.ORDERS_SECRET }), flow: "order" } }
+   */
+  webhooks?: { [name: string]: WebhookEntry };
+  /** How runs that were started with a callback tell it of their end. Without it none may be. */
+  callbacks?: CallbackOptions;
+  /** Who may call: a Hono middleware. Default: who sends `Authorization: Bearer <API_TOKEN>`. */
+  auth?: MiddlewareHandler;
   /** Where batches are executed unless a node says otherwise: in `Executor` objects (the default), or by a queue's consumer. */
   executor?: "object" | "queue";
   /** For how long finished runs are kept, unless their flow says otherwise. Default: `{ completed: "30d", failed: "30d" }`. */
@@ -30,39 +62,67 @@ export interface ServeOptions {
 
 type ObjectClass<T> = new (ctx: DurableObjectState, env: Cloudflare.Env) => T;
 
-/** What a Worker exports: `export default app; export const { FlowRun, Executor, RateLimiter } = app`. */
+/** The HTTP API as a Hono app, to be mounted in another, and for the types of a client. */
+export type Routes = ReturnType<typeof routes>;
+
+/** What a Worker exports: `export default app; export const { FlowRun, Executor, RateLimiter, RunIndex } = app`. */
 export interface Served {
   fetch(request: Request, env: Cloudflare.Env, ctx: ExecutionContext): Response | Promise<Response>;
+  /** Messages that are not its own it leaves alone. */
   queue(batch: MessageBatch): Promise<void>;
+  /** Starts what the cron table says, and nothing for other crons. Every time, it also wakes runs that the platform has lost. */
+  scheduled(controller: ScheduledController): Promise<void>;
+  /**
+   * The HTTP API, to be mounted in an app of one's own.
+   *
+   * @example new Hono().route("/jobs", app.routes);
+   */
+  routes: Routes;
   FlowRun: ObjectClass<FlowRunObject>;
   Executor: ObjectClass<ExecutorObject>;
   RateLimiter: ObjectClass<RateLimiterObject>;
+  RunIndex: ObjectClass<RunIndexObject>;
 }
 
+const CLASSES = ["FlowRun", "Executor", "RateLimiter", "RunIndex"] as const;
+/** With this cron in wrangler.toml lost runs are looked for every minute. */
+const WATCHDOG = "* * * * *";
+/** There is one, so its name says only what it is of. */
+const INDEX = "runs";
+
 /**
- * Serves flows from a Worker: the HTTP API, the queue consumer, and the Durable Object classes behind them.
+ * Serves flows from a Worker: the HTTP API, crons and webhooks, the queue consumer, and the Durable Object classes behind them.
  *
- * Throws at start-up for a flow that cannot be run durably, naming the flow and the node, and for a limit that cannot be meant.
+ * Throws at start-up for a flow that cannot be run durably, naming the flow and the node, and for a limit, a cron or a webhook
+ * that cannot be meant.
  *
  * @example
  * const app = serve({ flows: { summarize: () => new Flow(new Summaries({ maxRetries: 3, wait: 2 })) } });
  * export default app;
- * export const { FlowRun, Executor, RateLimiter } = app;
+ * export const { FlowRun, Executor, RateLimiter, RunIndex } = app;
  */
-export function serve(options: ServeOptions): Served {
-  const { executor = "object", queue = "EXECUTIONS" } = options;
+export function serve<const F extends Flows>(options: ServeOptions<F>): Served {
+  const { executor = "object", queue = "EXECUTIONS", auth = bearer } = options;
+  if (typeof auth !== "function") throw new TypeError("Expected `auth` to be a Hono middleware: a function");
   const limits = new Limits(options.limits ?? {});
   const registry = new Registry(options.flows, { home: executor, limits: limits.names, retain: options.retain });
+  const callbacks = new Callbacks(options.callbacks);
   const runOf = (id: string) => objectOf<FlowRunObject>("FlowRun", id);
   // The types of stubs know arrays, but no tuples.
   const connect = (id: string) => overWire(runOf(id) as unknown as WirePort);
   const executorOf = (run: string, slot: number) => objectOf<ExecutorObject>("Executor", `${run}/${slot}`);
   const limiterOf = (name: string) => objectOf<RateLimiterObject>("RateLimiter", name) as unknown as LimiterPort;
-  const runPorts: RunPorts = {
+  const index = () => objectOf<RunIndexObject>("RunIndex", INDEX);
+  const runPorts: RunPorts & OutboxPorts = {
     object: async (order) => executorOf(order.run, order.slot).wake(order),
     queue: async (order) => queueOf(queue).send(order),
     nudge: async (run, slot) => executorOf(run, slot).nudge(),
     exchange: async (place, request) => limiterOf(objectNameOf(place.limit, place.key)).exchange(place, request),
+    index: {
+      put: async (entry) => index().put(entry),
+      remove: async (id, createdMs) => index().remove(id, createdMs),
+    },
+    send: (message) => callbacks.send(message),
   };
   const limiterPorts: LimiterPorts = {
     tellRun: async (run, place, answer) => runOf(run).hear(place, answer),
@@ -71,14 +131,31 @@ export function serve(options: ServeOptions): Served {
   let isDeclared = false;
   const checkDeclared = () => {
     if (isDeclared) return;
-    for (const name of ["FlowRun", "Executor", "RateLimiter"]) namespaceOf(name);
+    for (const name of CLASSES) namespaceOf(name);
     if (registry.uses("queue")) queueOf(queue);
     isDeclared = true;
   };
-  const app = routes(registry, runOf, new LimitRoutes(limits, limiterOf), checkDeclared);
+  const runs = new Runs(runOf);
+  const starter = new Starter(registry, runs, callbacks);
+  const crons = new Crons(cronTable(options, registry), starter, runs, {
+    crons: async () => index().crons(),
+    fired: async (name, scheduledMs, run) => index().fired(name, scheduledMs, run),
+    skipped: async (name, scheduledMs) => index().skipped(name, scheduledMs),
+  });
+  const webhooks = new Webhooks(options.webhooks ?? {}, registry, starter);
+  const limitRoutes = new LimitRoutes(limits, limiterOf);
+  const api = routes({ registry, runs, limits: limitRoutes, starter, crons, webhooks, index, auth, checkDeclared });
+  const app = standalone(api, auth);
   return {
     fetch: (request, env, ctx) => app.fetch(request, env, ctx),
     queue: (batch) => consume(batch, registry, connect),
+    async scheduled({ cron, scheduledTime }) {
+      checkDeclared();
+      const poked = pokeOverdue(index(), async (id) => runOf(id).poke(), Date.now());
+      await crons.fire(cron, scheduledTime);
+      await poked;
+    },
+    routes: api,
     FlowRun: class extends FlowRunObject {
       constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
         super(ctx, env, registry, runPorts);
@@ -94,7 +171,32 @@ export function serve(options: ServeOptions): Served {
         super(ctx, env, limits, limiterPorts);
       }
     },
+    RunIndex: RunIndexObject,
   };
+}
+
+/** The API where nothing else is served: a path that there is not is told to those alone who may call. */
+function standalone(api: Routes, auth: MiddlewareHandler): Hono {
+  return new Hono()
+    .onError((error) => problemResponse(error))
+    .notFound((context) => problemResponse(new Problem(404, `There is no ${context.req.method} ${context.req.path}`)))
+    .route("/", api)
+    .use("*", auth);
+}
+
+function cronTable({ crons = {}, triggers }: Pick<ServeOptions, "crons" | "triggers">, registry: Registry): CronTable {
+  const isWatched = triggers?.includes(WATCHDOG) ?? true;
+  const table = new CronTable(
+    crons,
+    registry.names,
+    triggers?.filter((each) => each !== WATCHDOG || each in crons),
+  );
+  for (const message of table.mismatches) console.warn({ message });
+  if (!isWatched) {
+    const message = `wrangler.toml has no cron \`${WATCHDOG}\`: runs that the platform has lost wait for another cron to be found`;
+    console.warn({ message });
+  }
+  return table;
 }
 
 function objectOf<T extends Rpc.DurableObjectBranded>(name: string, id: string): DurableObjectStub<T> {
@@ -106,7 +208,7 @@ function namespaceOf<T extends Rpc.DurableObjectBranded>(name: string): DurableO
   if (namespace?.getByName) return namespace;
   throw new Error(
     `Expected the Durable Object class ${name}, which this Worker does not declare. In the Worker: ` +
-      `\`export const { FlowRun, Executor, RateLimiter } = app\`. In wrangler.toml:\n\n[exports.${name}]\ntype = "durable-object"\nstorage = "sqlite"\n`,
+      `\`export const { ${CLASSES.join(", ")} } = app\`. In wrangler.toml:\n\n[exports.${name}]\ntype = "durable-object"\nstorage = "sqlite"\n`,
   );
 }
 

@@ -5,6 +5,14 @@ declare namespace Cloudflare {
     API_TOKEN?: string;
     /** `"true"` opens the API to everybody. For local use: `npm run dev` and `npm run demo` set it. */
     POCKETFLARE_OPEN?: string;
+    /** Signs the deliveries that come to `/webhooks/summarize-webhook`: `whsec_` and base64. Without it they are refused. */
+    WEBHOOK_SECRET?: string;
+    /** Signs what is sent to callbacks. Without it no run can have one. */
+    CALLBACK_SECRET?: string;
+    /** `"true"` lets callbacks go to private addresses. For local use: `npm run dev` sets it. */
+    CALLBACK_PRIVATE?: string;
+    /** The files of `summarize-files` and `digest`. */
+    FILES?: R2Bucket;
     /** Where exec runs: `"object"` (default) or `"queue"`. */
     EXECUTOR?: string;
     /** An OpenAI-compatible base URL. Unset: the built-in summarizer. */

@@ -47,7 +47,7 @@ export interface Budget {
 export type BudgetChange = Partial<Pick<Budget, "requests" | "tokens" | "periodMs" | "concurrency">>;
 
 const LONGEST_DAYS = 31;
-const LONGEST_MS = LONGEST_DAYS * 86_400_000;
+export const LONGEST_PERIOD_MS = LONGEST_DAYS * 86_400_000;
 const LONGEST_TRANSIT_MS = 1000;
 /** The share of the period that a call's way to the vendor may take by default. */
 const TRANSIT_SHARE = 1 / 12;
@@ -93,9 +93,9 @@ export function transitMsOf({ transitMs, periodMs }: Budget): number {
 
 /** What is wrong with one value of a change, or nothing. */
 export function faultOf(key: keyof BudgetChange, value: unknown): string | undefined {
-  const most = key === "periodMs" ? LONGEST_MS : Number.MAX_SAFE_INTEGER;
+  const most = key === "periodMs" ? LONGEST_PERIOD_MS : Number.MAX_SAFE_INTEGER;
   if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most) return undefined;
-  const bound = key === "periodMs" ? ` and at most ${LONGEST_MS}` : "";
+  const bound = key === "periodMs" ? ` and at most ${LONGEST_PERIOD_MS}` : "";
   return `Expected \`${key}\` to be a whole number of at least 1${bound}, got ${JSON.stringify(value)}`;
 }
 
@@ -140,7 +140,7 @@ function checkAlgorithm(owner: string, { algorithm = "sliding-window", burst, re
 }
 
 function checkTransit(owner: string, value: unknown): number | undefined {
-  if (value === undefined || (typeof value === "number" && value >= 0 && value <= LONGEST_MS)) return value;
+  if (value === undefined || (typeof value === "number" && value >= 0 && value <= LONGEST_PERIOD_MS)) return value;
   throw new RangeError(
     `Expected \`transitMs\` of ${owner} to be a number of milliseconds, 0 or more, got \`${String(value)}\``,
   );

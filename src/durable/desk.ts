@@ -1,6 +1,6 @@
 import { sleep } from "../core/attempt.ts";
 import type { Effect, RunState } from "../core/run.ts";
-import type { EmitStore } from "./emits.ts";
+import type { EventStore } from "./event-store.ts";
 import type { Pages } from "./pages.ts";
 import type { Permits } from "./permits.ts";
 import type { ClaimedItem, Reply, Report, StepBrief } from "./protocol.ts";
@@ -17,10 +17,10 @@ export class Desk {
   readonly #walk: Walk;
   readonly #pages: Pages;
   readonly #permits: Permits;
-  readonly #emits: EmitStore;
+  readonly #events: EventStore;
 
-  constructor(walk: Walk, pages: Pages, permits: Permits, emits: EmitStore) {
-    this.#emits = emits;
+  constructor(walk: Walk, pages: Pages, permits: Permits, events: EventStore) {
+    this.#events = events;
     this.#walk = walk;
     this.#pages = pages;
     this.#permits = permits;
@@ -91,7 +91,7 @@ export class Desk {
       const { node, branch } = this.#walk.step(step) ?? {};
       return node === undefined || branch === undefined ? [] : [{ step, node, branch, ...emit }];
     });
-    if (known.length > 0) this.#emits.add(known, nowMs);
+    if (known.length > 0) this.#events.emitted(known, nowMs);
   }
 
   #brief(claimed: HeldItem[]): Pick<Reply, "steps" | "items"> {

@@ -8,7 +8,7 @@ import {
   type Steps,
   transition,
 } from "../core/run.ts";
-import type { Emit } from "./emits.ts";
+import type { Emit } from "./event-store.ts";
 import type { StoredNeeds } from "./needs.ts";
 import type { StepRow } from "./step-store.ts";
 

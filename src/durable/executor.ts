@@ -1,7 +1,7 @@
 import { Attempt, sleep } from "../core/attempt.ts";
 import { decode } from "../core/codec.ts";
 import { isThenable } from "../core/turn.ts";
-import { writeEmit } from "./emits.ts";
+import { writeEmit } from "./event-store.ts";
 import { execItem, type View, viewsOf } from "./exec.ts";
 import type { Outcome } from "./items.ts";
 import { copyOf } from "./live.ts";

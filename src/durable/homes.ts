@@ -65,8 +65,12 @@ export class ExecutorObject extends DurableObject {
   }
 }
 
-/** Works on a batch of wakes at once. A wake that meets no work is acknowledged like any other: it was only a call. */
+/**
+ * Works on a batch of wakes at once. A wake that meets no work is acknowledged like any other: it was only a call. The batch of
+ * another queue is left to whoever else the Worker has for it.
+ */
 export async function consume(batch: MessageBatch, registry: Registry, connect: Connect): Promise<void> {
+  if (!batch.messages.some(({ body }) => isOrder(body))) return;
   await Promise.all(batch.messages.map((message) => answer(message, registry, connect)));
 }
 

@@ -8,7 +8,7 @@ import type { Effect, Fault, RunError } from "../core/run.ts";
 import type { Outcome } from "../core/tolerance.ts";
 import { isThenable } from "../core/turn.ts";
 import type { SoloItem } from "./draft.ts";
-import { type Emit, writeEmit } from "./emits.ts";
+import { type Emit, writeEmit } from "./event-store.ts";
 import { faultAt } from "./faults.ts";
 import { changedFields, fieldsLeft, writeFields } from "./live.ts";
 import { dependOnItem, storedNeeds } from "./needs.ts";

@@ -17,6 +17,8 @@ export interface Settled {
   steps: Set<number>;
   /** Stopped steps of which an item has ended with a result after all. */
   late: number[];
+  /** The items that have failed. */
+  failed: ItemRow[];
   /** What execs have set on their step's node, encoded. */
   fields: { step: number; fields: string }[];
 }
@@ -358,6 +360,7 @@ export class Ledger {
     return {
       steps: new Set(settled.flatMap((lost) => [...lost.steps])),
       late: [],
+      failed: settled.flatMap((lost) => lost.failed),
       fields: [],
     };
   }
@@ -408,8 +411,10 @@ export class Ledger {
 
   #settled(rows: ItemRow[]): Settled {
     this.#store.items.save(rows);
-    const settled: Settled = { steps: new Set(), late: [], fields: [] };
-    for (const { step, dueMs } of rows) {
+    const settled: Settled = { steps: new Set(), late: [], failed: [], fields: [] };
+    for (const row of rows) {
+      const { step, status, dueMs } = row;
+      if (status === "failed") settled.failed.push(row);
       settled.steps.add(step);
       if (dueMs !== null) this.earliestDueMs = Math.min(this.earliestDueMs ?? Number.POSITIVE_INFINITY, dueMs);
     }

@@ -1,4 +1,4 @@
-import type { Emit } from "./emits.ts";
+import type { Emit } from "./event-store.ts";
 import type { Outcome } from "./items.ts";
 import type { Entry } from "./slots.ts";
 

@@ -13,6 +13,7 @@ import { BaseNode, BatchNode, Node, ParallelBatchNode, policyOf } from "../core/
 import { checkOptions, limitsOf } from "../core/options.ts";
 import { changesAhead } from "../core/remaining.ts";
 import type { Step } from "../core/run.ts";
+import type { OutputOf, StandardSchema } from "../core/schema.ts";
 import { toleranceOf } from "../core/tolerance.ts";
 import type { Plan } from "./plan.ts";
 
@@ -30,6 +31,13 @@ export interface Retain {
 /** A flow with what holds for its runs. */
 export interface FlowEntry {
   flow: FlowFactory;
+  /**
+   * What its runs are started with: a schema of zod, valibot, arktype or any other library that keeps to Standard Schema. An input
+   * that does not fit starts nothing; what the schema makes of one that does becomes `shared`. Of several versions the newest counts.
+   *
+   * @example { input: z.object({ texts: z.array(z.string()) }), flow: () => new Flow(new Summaries()) }
+   */
+  input?: StandardSchema;
   /** What a completed run shows as its output; the whole of `shared` otherwise. */
   output?(shared: unknown): unknown;
   /** Where its batches are executed, unless a node says otherwise. */
@@ -49,6 +57,17 @@ export interface FlowEntry {
 
 /** A flow: the function that makes it, an entry, or an entry for each version, the newest first. */
 export type FlowEntries = FlowFactory | FlowEntry | readonly FlowEntry[];
+
+/** Flows whose schemas, where they have one, give what the flow takes as its `shared`: for the compiler alone. */
+export type Fitting<F> = {
+  [Name in keyof F]: F[Name] extends readonly unknown[] ? Fitting<F[Name]> : FittingEntry<F[Name]>;
+};
+
+type FittingEntry<E> = E extends { input: infer S; flow: () => { prep(shared: infer Shared): unknown } }
+  ? OutputOf<S> extends Shared
+    ? E
+    : Omit<E, "input"> & { input: StandardSchema<unknown, Shared> }
+  : E;
 
 /** A flow made for one run. */
 export interface Registered {
@@ -148,6 +167,11 @@ export class Registry {
 
   get names(): string[] {
     return [...this.#entries.keys()];
+  }
+
+  /** What runs of a flow are started with, where that says so. */
+  inputOf(name: string): StandardSchema | undefined {
+    return this.#entries.get(name)?.[0]?.input;
   }
 
   /** Whether any node of any flow is executed there. */

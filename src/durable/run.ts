@@ -2,16 +2,19 @@ import { DurableObject } from "cloudflare:workers";
 import type { Answer } from "../core/limiter.ts";
 import { type Effect, type Event, NEW_RUN } from "../core/run.ts";
 import { LONGEST_HOLD_MS } from "./desk.ts";
-import type { KeptEmit } from "./emits.ts";
+import type { KeptEvent } from "./event-store.ts";
 import { deadlineExceeded } from "./faults.ts";
 import type { Place } from "./limiter-store.ts";
 import { Live } from "./live.ts";
+import { Outbox, type OutboxPorts } from "./outbox.ts";
 import type { Hopeless } from "./permits.ts";
 import type { Reply, Report } from "./protocol.ts";
 import { redrive } from "./redrive.ts";
 import type { Registry } from "./registry.ts";
 import { deadlineOf, keptUntil, restOf, timesOf } from "./rest.ts";
+import type { IndexEntry, Trigger } from "./run-index.ts";
 import { Running, type RunPorts } from "./running.ts";
+import { MOST_SIGNALS } from "./signal-store.ts";
 import type { Entry, Wake } from "./slots.ts";
 import { Store } from "./store.ts";
 import {
@@ -19,12 +22,16 @@ import {
   type ItemQuery,
   listItems,
   listResults,
+  outline,
+  outputOf,
   type ResultPage,
+  type RunOutline,
   type RunView,
-  viewRun,
+  statusOfRun,
+  summarize,
 } from "./view.ts";
 import { Waiters } from "./waiters.ts";
-import { HEARTBEAT_MS, WakeUp } from "./wakeup.ts";
+import { HEARTBEAT_MS, type Times, WakeUp } from "./wakeup.ts";
 import type { Walk } from "./walk.ts";
 import { readReport, type WireReply, type WireReport, writeReply } from "./wire.ts";
 
@@ -35,6 +42,9 @@ export interface StartRequest {
   input: unknown;
   /** Of a start with an idempotency key: what a repeated one is compared with. */
   inputDigest: string | null;
+  trigger: Trigger;
+  /** The URL that is told when the run has ended. */
+  callback: string | null;
 }
 
 /** `isNew` is false where the run was there already, `isSame` where it was started with this very input. */
@@ -50,8 +60,25 @@ export interface Turned {
   isDone: boolean;
 }
 
+/** What has happened in a run since somebody last looked. */
+export interface News {
+  events: KeptEvent[];
+  /** As it is after these; nothing where it is as it was. */
+  run: RunOutline | null;
+  isFinished: boolean;
+  /** Names this moment: with it the next call is answered when something else has happened. */
+  pulse: number;
+}
+
+/** Why a signal was not kept. */
+export type SignalRefusal = "finished" | "full";
+
 /** An object whose last turn is a heartbeat and so much more ago was held up. */
 const LATE_MS = 2_000;
+/** Of an error, as a list of runs shows it. */
+const LONGEST_MESSAGE = 1_000;
+/** An output of at most so many characters is sent to the run's callback. */
+const LONGEST_OUTPUT = 1_000_000;
 
 /**
  * One run: PocketFlow's event loop made durable. Every entry commits what an event means in one transaction, sets the alarm,
@@ -59,11 +86,14 @@ const LATE_MS = 2_000;
  */
 export class FlowRunObject extends DurableObject {
   readonly #registry: Registry;
-  readonly #ports: RunPorts;
+  readonly #ports: RunPorts & OutboxPorts;
   readonly #store: Store;
   readonly #wakeUp: WakeUp;
   /** Nothing where no run was ever started here. */
   #started: Running | undefined;
+  #outbox: Outbox | undefined;
+  /** Resolves when all that is stored is deleted. */
+  #deleting: Promise<void> | undefined;
   #hopeless: Hopeless[] = [];
   #isChanging = false;
   /** Resolves when hooks have been stored the next time. */
@@ -73,14 +103,16 @@ export class FlowRunObject extends DurableObject {
   #wasExtended = false;
   readonly #finish = new Waiters();
   readonly #progress = new Waiters();
+  /** Rises with whatever may have changed what is seen of the run. A later life of the object begins beyond it. */
+  #pulse = Date.now();
 
-  constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, ports: RunPorts) {
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, ports: RunPorts & OutboxPorts) {
     super(ctx, env);
     this.#registry = registry;
     this.#ports = ports;
     this.#store = this.openStore(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
     this.#wakeUp = new WakeUp(ctx.storage, () => this.#due());
-    if (this.#store.exists()) this.#load(true);
+    if (this.#store.exists()) this.#find();
   }
 
   /** Where the run is stored. */
@@ -89,20 +121,25 @@ export class FlowRunObject extends DurableObject {
   }
 
   /** Starts the run, or finds it started. What is answered is stored. */
-  start({ id, flow, input, inputDigest }: StartRequest): Started {
+  async start({ id, flow, input, inputDigest, trigger, callback }: StartRequest): Promise<Started> {
+    // One of the same id, which is that of an idempotency key, may not be gone yet.
+    if (!this.#started && this.#store.exists()) await this.#wipe();
     if (this.#started) {
       const { row } = this.#started.walk;
       return { view: this.#view(this.#started), isNew: false, isSame: row.inputDigest === inputDigest };
     }
+    if (this.#store.exists()) throw new Error("The run that had this id is being deleted: try again in a few seconds");
     const { shape, version } = this.#registry.make(flow);
     const live = Live.begin(input);
     const createdMs = Date.now();
     this.#store.commit(() => {
       // With an idempotency key a deleted run may have had the same id: what limiters heard of that was of an earlier life.
-      this.#store.create({ id, flow, version, shape, inputDigest, createdMs, lives: createdMs, state: NEW_RUN });
+      const run = { id, flow, version, shape, inputDigest, createdMs, startedBy: trigger, callback };
+      this.#store.create({ ...run, lives: createdMs, state: NEW_RUN });
       this.#store.longText.put("live", live);
     });
     this.#started = this.#open();
+    this.#outbox = this.#openOutbox();
     this.#rearm();
     // After the answer: the flow's own hooks may take their time.
     setTimeout(() => this.#begin(), 0);
@@ -128,14 +165,49 @@ export class FlowRunObject extends DurableObject {
     return this.#started ? listResults(this.#started.walk, this.#store, node, step, from) : null;
   }
 
-  /** What nodes emitted after the one with number `after`; resolves when there is something, or as it is after `waitMs`. */
-  async emits(after: number, waitMs: number): Promise<{ emits: KeptEmit[]; isFinished: boolean } | null> {
+  /**
+   * What has happened after the event with number `after` and the moment `pulse`; resolves when there is something, or as it is
+   * after `waitMs`.
+   */
+  async follow(after: number, pulse: number, waitMs: number): Promise<News | null> {
     if (!this.#started) return null;
-    const isOver = this.#started.walk.isFinished;
-    if (this.#store.emits.after(after).length === 0 && !isOver) await this.#progress.wait(waitMs);
+    const { isFinished } = this.#started.walk;
+    if (pulse === this.#pulse && this.#store.events.after(after).length === 0 && !isFinished) {
+      await this.#progress.wait(waitMs);
+    }
     // It may have been deleted meanwhile, or taken up again.
     if (!this.#started) return null;
-    return { emits: this.#store.emits.after(after), isFinished: this.#started.walk.isFinished };
+    return {
+      events: this.#store.events.after(after),
+      run: pulse === this.#pulse ? null : this.#outline(this.#started),
+      isFinished: this.#started.walk.isFinished,
+      pulse: this.#pulse,
+    };
+  }
+
+  /** Keeps what somebody sends to the run, until a node takes it. One that is sent again under its id is kept once. */
+  signal(id: string, name: string, body: string): { view: RunView; refusal: SignalRefusal | null } | null {
+    if (!this.#started) return null;
+    const refusal = this.#refusalOfSignal(id);
+    if (refusal === null && !this.#store.signals.has(id)) {
+      this.#store.commit(() => this.#store.signals.keep({ id, name, atMs: Date.now(), body }));
+      this.#noteChange();
+    }
+    return { view: this.#view(this.#started), refusal };
+  }
+
+  #refusalOfSignal(id: string): SignalRefusal | null {
+    if (this.#store.signals.has(id)) return null;
+    if (this.#running.walk.isFinished) return "finished";
+    return this.#store.signals.count >= MOST_SIGNALS ? "full" : null;
+  }
+
+  /** The index of runs takes the run for lost: it was not awake for long after it wanted to be. `false`: there is no such run. */
+  async poke(): Promise<boolean> {
+    if (!this.#started) return false;
+    this.#outbox?.news.tellAnew();
+    await this.alarm();
+    return true;
   }
 
   /** Cancels the run. One that has finished already stays as it is. */
@@ -184,6 +256,7 @@ export class FlowRunObject extends DurableObject {
           // Their rows may name items that have been settled since: that these were is known only until they are open again.
           walk.ledger.slots.saveAll();
           redrive(this.#store, walk.state, walk.ledger.heldItems(), Date.now());
+          this.#outbox?.deliveries.drop();
         });
         this.#hopeless = [];
         this.#load(false);
@@ -196,7 +269,7 @@ export class FlowRunObject extends DurableObject {
     if (!this.#started) return null;
     const { walk } = this.#started;
     const view = this.#view(this.#started);
-    if (walk.isFinished) await this.#wipe();
+    if (walk.isFinished) await this.#forget();
     return { view, isDone: walk.isFinished };
   }
 
@@ -213,12 +286,41 @@ export class FlowRunObject extends DurableObject {
     this.#running.nudge();
   }
 
-  /** Forgets the run. Whoever waits for something of it is told that there is nothing. */
-  async #wipe(): Promise<void> {
+  /**
+   * Deletes the run. That it is to be is stored first: from then on there is no such run, and what is left of it goes sooner or
+   * later. Whoever waits for something of it is told that there is nothing.
+   */
+  async #forget(): Promise<void> {
+    this.#store.commit(() => this.#store.markDeleted());
+    const closed = this.#outbox?.close();
     this.#started = undefined;
-    this.#wakeUp.rang();
+    this.#outbox = undefined;
     this.#finish.wake();
     this.#progress.wake();
+    await closed;
+    await this.#wipe();
+  }
+
+  /** First the index, which has no other way to know, then all that is stored. The alarm comes back to what is not done. */
+  #wipe(): Promise<void> {
+    this.#deleting ??= this.#wipeOnce().finally(() => {
+      this.#deleting = undefined;
+    });
+    return this.#deleting;
+  }
+
+  async #wipeOnce(): Promise<void> {
+    const run = this.#store.deletedRun();
+    if (!run) return;
+    this.#wakeUp.rang();
+    this.#wakeUp.setFor({ latestMs: Date.now() + HEARTBEAT_MS, dueMs: null }, Date.now());
+    try {
+      await this.#ports.index.remove(run.id, run.createdMs);
+    } catch (error) {
+      console.warn({ message: "The index was not told that a run is deleted yet", run: run.id, error: String(error) });
+      return;
+    }
+    this.#wakeUp.rang();
     try {
       await this.ctx.storage.deleteAll();
     } catch (error) {
@@ -272,8 +374,8 @@ export class FlowRunObject extends DurableObject {
    */
   override async alarm(): Promise<void> {
     this.#wakeUp.rang();
-    if (!this.#started) return;
-    if (keptUntil(this.#started.walk) <= Date.now()) return this.#wipe();
+    if (!this.#started) return this.#store.exists() ? this.#wipe() : undefined;
+    if (keptUntil(this.#started.walk) <= Date.now()) return this.#forget();
     this.#rearm();
     // A turn that ends in an abort takes all its writes with it, the alarm's among them, so that one is made safe first.
     await this.ctx.storage.sync();
@@ -284,19 +386,54 @@ export class FlowRunObject extends DurableObject {
     }
   }
 
+  /** The object was away: takes up what is stored. */
+  #find(): void {
+    this.#store.commit(() => this.#store.migrate());
+    if (this.#store.deletedRun()) setTimeout(() => this.ctx.waitUntil(this.#wipe()), 0);
+    else this.#load(true);
+  }
+
   /** Builds the run in memory from its rows. `isNew`: the object was away. */
   #load(isNew: boolean): void {
-    this.#store.commit(() => this.#store.migrate());
     this.#started = this.#open();
+    this.#outbox ??= this.#openOutbox();
     const { walk, permits } = this.#started;
-    this.#store.commit(() => this.#running.recover(isNew));
+    this.#store.commit(() => {
+      const wasFinished = walk.isFinished;
+      this.#running.recover(isNew);
+      if (walk.isFinished && !wasFinished) this.#outbox?.ended(walk.row.id, walk.state);
+    });
     if (walk.hasLimits) permits.restore(walk.ledger.heldItems());
     // To look at a run that has finished should cost no row: its alarm is set, unless it was kept by a version that set none.
-    if (walk.isFinished) void this.ctx.storage.getAlarm().then((atMs) => atMs ?? this.#rearm());
+    if (walk.isFinished) void this.ctx.storage.getAlarm().then((atMs) => this.#rest(atMs));
     else {
       this.#rearm();
       setTimeout(() => this.#resume(true), 0);
     }
+  }
+
+  /** A finished run was loaded. Its alarm is near until the index has heard of its end. */
+  #rest(alarmMs: number | null): void {
+    if (!this.#started?.walk.isFinished) return;
+    if (alarmMs === null || alarmMs < Date.now() + 2 * HEARTBEAT_MS) this.#rearm();
+    else this.#outbox?.news.wasToldOfEnd();
+  }
+
+  #openOutbox(): Outbox {
+    const { row } = this.#running.walk;
+    return new Outbox(this.#store, row.callback, this.#ports, {
+      createdMs: row.createdMs,
+      isFinished: () => this.#running.walk.isFinished,
+      status: () => this.#status,
+      revision: () => this.#store.revision,
+      entry: () => this.#entry,
+      messageOf: ({ type }) => this.#messageOf(type),
+      waitUntil: (promise) => this.ctx.waitUntil(promise),
+      onChange: () => {
+        this.#noteChange();
+        this.#rearm();
+      },
+    });
   }
 
   #open(): Running {
@@ -378,7 +515,9 @@ export class FlowRunObject extends DurableObject {
     const nowMs = Date.now();
     this.#noteTurn(walk, nowMs);
     const { answer, effects, wakes, nudged } = this.#store.commit(() => {
+      const wasFinished = walk.isFinished;
       const changed = change(running, nowMs);
+      if (walk.isFinished && !wasFinished) this.#outbox?.ended(walk.row.id, walk.state);
       const isRunning = walk.state.status === "running";
       const nudged = isRunning ? walk.ledger.demand.nudge() : [];
       const fresh = isRunning ? walk.ledger.demand.wakeForWork(!walk.isBranching, nowMs) : [];
@@ -391,8 +530,14 @@ export class FlowRunObject extends DurableObject {
     for (const slot of nudged) calls.nudge(slot);
     turns.perform(effects);
     if (walk.isFinished) this.#finish.wake();
-    if (walk.isFinished || this.#store.emits.takeNews()) this.#progress.wake();
+    this.#noteChange();
     return answer;
+  }
+
+  /** What is seen of the run may be other than it was. */
+  #noteChange(): void {
+    this.#pulse++;
+    this.#progress.wake();
   }
 
   /** Permits have come, or something never gets one. Not at once: whoever says so may be in the middle of a commit. */
@@ -436,16 +581,57 @@ export class FlowRunObject extends DurableObject {
     if (!this.#started) return;
     const { walk, permits } = this.#started;
     const nowMs = Date.now();
-    this.#wakeUp.setFor(timesOf(walk, permits, nowMs), nowMs);
+    this.#outbox?.look(nowMs);
+    const times = timesOf(walk, permits, nowMs);
+    const alsoMs = walk.isFinished ? (this.#outbox?.latestMs(nowMs) ?? null) : null;
+    this.#wakeUp.setFor(alsoMs === null ? times : sooner(times, alsoMs), nowMs);
   }
 
-  #view({ walk, permits }: Running): RunView {
-    return viewRun(walk, this.#store, restOf(walk, permits), Date.now());
+  #view(running: Running): RunView {
+    return { ...this.#outline(running), output: outputOf(running.walk, this.#store) };
+  }
+
+  #outline({ walk, permits }: Running): RunOutline {
+    return outline(walk, this.#store, restOf(walk, permits), Date.now());
+  }
+
+  get #status(): string {
+    const { walk, permits } = this.#running;
+    return statusOfRun(walk, restOf(walk, permits), Date.now());
+  }
+
+  /** What the index is told. */
+  get #entry(): IndexEntry {
+    const { walk, permits } = this.#running;
+    const nowMs = Date.now();
+    const { error, ...summary } = summarize(walk, restOf(walk, permits), nowMs);
+    const short = error && { ...error, message: error.message.slice(0, LONGEST_MESSAGE) };
+    const { latestMs } = timesOf(walk, permits, nowMs);
+    return {
+      ...{ id: summary.id, flow: summary.flow, status: summary.status, trigger: summary.trigger },
+      createdMs: walk.row.createdMs,
+      revision: this.#store.revision,
+      wakeMs: walk.isFinished ? (this.#outbox?.deliveries.dueMs ?? latestMs) : latestMs,
+      body: JSON.stringify({ ...summary, error: short }),
+    };
+  }
+
+  /** A Standard Webhooks payload. An output that is long is left for the receiver to fetch. */
+  #messageOf(type: string): string {
+    const { callback: _, ...run } = this.#outline(this.#running);
+    const output = outputOf(this.#running.walk, this.#store) ?? "null";
+    const isLong = output.length > LONGEST_OUTPUT;
+    const text = JSON.stringify({ type, timestamp: run.finishedAt, data: { ...run, isOutputLeftOut: isLong } });
+    return `${text.slice(0, -2)},"output":${isLong ? "null" : output}}}`;
   }
 
   get #running(): Running {
     return this.#started as Running;
   }
+}
+
+function sooner({ latestMs, dueMs }: Times, ms: number): Times {
+  return { latestMs: Math.min(latestMs ?? ms, ms), dueMs: Math.min(dueMs ?? ms, ms) };
 }
 
 /** The answer to an executor of a run that there is not, or not any more. */

@@ -49,7 +49,7 @@ export class Running {
     this.flow = registry.makeAgain({ ...row, steps: [...open, ...store.steps.waiting(open)] });
     this.walk = new Walk(store, this.flow, pages, () => Date.now());
     this.permits = new Permits(this.walk.row, this.walk.ledger, ports);
-    this.desk = new Desk(this.walk, pages, this.permits, store.emits);
+    this.desk = new Desk(this.walk, pages, this.permits, store.events);
     const { self: port, waitUntil } = ports;
     this.calls = new Calls({ run: row.id, flow: this.flow, flowName: row.flow, port, waitUntil }, ports);
     this.turns = new Turns(this.walk, new Hooks(this.walk, store, pages, ports.onBroke), ports);

@@ -15,7 +15,11 @@ create table run (
   created_ms integer not null,
   lives integer not null,   -- how often the object was loaded while its flow had limits
   losses text not null default '{}', -- Losses, JSON. Written when the object is loaded and hooks are open
-  state text not null       -- RunState, JSON
+  state text not null,      -- RunState, JSON
+  revision integer not null default 0, -- rises whenever the state is written
+  started_by text not null default '{"type":"http","name":null}', -- Trigger, JSON
+  callback text,            -- the URL that is told when the run has ended
+  is_deleted integer not null default 0 -- all of it is about to be deleted
 ) without rowid;
 
 -- One visit of a node. Inserted by the commit in which prep began or ended; updated when it is done, and by a batch flow
@@ -88,11 +92,33 @@ create table journal (
   body text not null        -- empty where it is in long_text
 );
 
--- What nodes told of their progress: the latest of it. Written with the hook, or by the report of the executor.
-create table emit (
+-- What happened: what nodes told of their progress, and items that failed; the latest of it. Written with the hook, or by the
+-- report of the executor.
+create table event (
   id integer primary key,
-  body text not null        -- KeptEmit, JSON
+  body text not null        -- KeptEvent, JSON
 );
+
+-- What somebody sent to the run, and no node has taken yet.
+create table signal (
+  id text primary key,      -- the sender's, so that one that is sent again is known as such
+  name text not null,
+  at_ms integer not null,
+  body text not null        -- JSON
+) without rowid;
+
+-- An end of the run that its callback is told of. Written with the end, and after each try.
+create table delivery (
+  id text primary key,
+  type text not null,       -- run.completed, run.failed, run.canceled
+  status text not null,     -- pending, delivered, failed, dropped
+  created_ms integer not null,
+  tries integer not null,
+  due_ms integer,           -- of a pending one: when it is tried
+  tried_ms integer,
+  http_status integer,      -- the latest answer's
+  error text                -- why the latest try has failed
+) without rowid;
 
 -- Text too long for one row: the live graph of shared and prep results, the output, long items and results. And the checkpoint:
 -- how all stood before the first post that saw a failed item. Written by the commit of that post, deleted by a redrive.
@@ -106,7 +132,9 @@ create table long_text (
 
 const BRANCH_TABLE = tableOf("branch");
 const JOURNAL_TABLE = tableOf("journal");
-const EMIT_TABLE = tableOf("emit");
+const EVENT_TABLE = tableOf("event");
+const SIGNAL_TABLE = tableOf("signal");
+const DELIVERY_TABLE = tableOf("delivery");
 
 /** How the tables of a run that an earlier version started are brought up to date: each where its column is not there yet. */
 export const MIGRATIONS = [
@@ -133,7 +161,7 @@ drop index item_due;
 create index item_due on item (due_ms) where status = 'deferred';
 ${BRANCH_TABLE}
 ${JOURNAL_TABLE}
-${EMIT_TABLE}`,
+${EVENT_TABLE}`,
   },
   { table: "run", column: "version", sql: "alter table run add column version text" },
   { table: "branch", column: "error", sql: "alter table branch add column error text" },
@@ -141,6 +169,18 @@ ${EMIT_TABLE}`,
     table: "item",
     column: "redrives",
     sql: "alter table item add column redrives integer not null default 0",
+  },
+  { table: "event", column: "id", sql: "alter table emit rename to event" },
+  {
+    table: "run",
+    column: "revision",
+    sql: `
+alter table run add column revision integer not null default 0;
+alter table run add column started_by text not null default '{"type":"http","name":null}';
+alter table run add column callback text;
+alter table run add column is_deleted integer not null default 0;
+${SIGNAL_TABLE}
+${DELIVERY_TABLE}`,
   },
 ] as const;
 

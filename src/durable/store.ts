@@ -2,10 +2,13 @@ import type { GraphShape } from "../core/graph.ts";
 import { NEW_RUN, type RunState } from "../core/run.ts";
 import { Checkpoints } from "./checkpoint.ts";
 import { commit } from "./commit.ts";
-import { EmitStore } from "./emits.ts";
+import { DeliveryStore } from "./delivery-store.ts";
+import { EventStore } from "./event-store.ts";
 import { ItemStore } from "./item-store.ts";
 import { JournalStore } from "./journal-store.ts";
+import type { Trigger } from "./run-index.ts";
 import { MIGRATIONS, SCHEMA } from "./schema.ts";
+import { SignalStore } from "./signal-store.ts";
 import { StepStore } from "./step-store.ts";
 import { LongText } from "./text.ts";
 
@@ -24,6 +27,9 @@ export interface RunRow {
   lives: number;
   losses: Losses;
   state: RunState;
+  startedBy: Trigger;
+  /** The URL that is told when the run has ended. */
+  callback: string | null;
 }
 
 /** A permit, by the name of the object that granted it and its number there. */
@@ -68,9 +74,12 @@ export class Store {
   readonly steps: StepStore;
   readonly items: ItemStore;
   readonly journal: JournalStore;
-  readonly emits: EmitStore;
+  readonly events: EventStore;
   readonly longText: LongText;
+  readonly signals: SignalStore;
+  readonly deliveries: DeliveryStore;
   readonly checkpoints: Checkpoints;
+  #revision = 0;
 
   constructor(storage: DurableObjectStorage, onFailure: (error: unknown) => void) {
     this.#storage = storage;
@@ -80,7 +89,9 @@ export class Store {
     this.steps = new StepStore(storage.sql, this.longText);
     this.items = new ItemStore(storage.sql, this.longText);
     this.journal = new JournalStore(storage.sql, this.longText);
-    this.emits = new EmitStore(storage.sql);
+    this.events = new EventStore(storage.sql);
+    this.signals = new SignalStore(storage.sql);
+    this.deliveries = new DeliveryStore(storage.sql);
     this.checkpoints = new Checkpoints(this.longText, this.journal, this.steps);
   }
 
@@ -103,7 +114,8 @@ export class Store {
   create(run: Omit<RunRow, "losses">): void {
     this.#sql.exec(SCHEMA);
     this.#sql.exec(
-      "insert into run (id, flow, version, shape, input_digest, created_ms, lives, state) values (?, ?, ?, ?, ?, ?, ?, ?)",
+      `insert into run (id, flow, version, shape, input_digest, created_ms, lives, state, started_by, callback)
+       values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       run.id,
       run.flow,
       run.version,
@@ -112,11 +124,14 @@ export class Store {
       run.createdMs,
       run.lives,
       JSON.stringify(run.state),
+      JSON.stringify(run.startedBy),
+      run.callback,
     );
   }
 
   run(): RunRow {
     const row = this.#sql.exec<{ [key: string]: SqlStorageValue }>("select * from run").one();
+    this.#revision = Number(row.revision);
     return {
       id: String(row.id),
       flow: String(row.flow),
@@ -127,11 +142,29 @@ export class Store {
       lives: Number(row.lives),
       losses: JSON.parse(String(row.losses)),
       state: { ...NEW_RUN, ...JSON.parse(String(row.state)) },
+      startedBy: JSON.parse(String(row.started_by)),
+      callback: row.callback as string | null,
     };
   }
 
+  /** Rises whenever the state is written: of two things that are said of the run, it tells the later. */
+  get revision(): number {
+    return this.#revision;
+  }
+
   saveState(state: RunState): void {
-    this.#sql.exec("update run set state = ?", JSON.stringify(state));
+    this.#sql.exec("update run set state = ?, revision = ?", JSON.stringify(state), ++this.#revision);
+  }
+
+  /** From now on there is no such run, whatever of it is still stored. */
+  markDeleted(): void {
+    this.#sql.exec("update run set is_deleted = 1");
+  }
+
+  /** What a deleted run is told by; nothing where the run was not deleted. */
+  deletedRun(): { id: string; createdMs: number } | undefined {
+    const sql = 'select id, created_ms as "createdMs" from run where is_deleted = 1';
+    return this.#sql.exec<{ id: string; createdMs: number }>(sql).toArray()[0];
   }
 
   saveLives(lives: number): void {

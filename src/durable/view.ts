@@ -1,21 +1,25 @@
 import { toJson } from "../core/codec.ts";
 import type { CompletionReason, Redrive, RunError, RunStatus } from "../core/run.ts";
+import type { DeliveryRow } from "./delivery-store.ts";
 import type { ItemRow } from "./item-store.ts";
 import type { Counts } from "./items.ts";
 import { MESSAGE_TEXT } from "./protocol.ts";
 import type { Rest } from "./rest.ts";
+import type { Trigger } from "./run-index.ts";
 import type { StepRow } from "./step-store.ts";
 import type { HeldItem, Store } from "./store.ts";
 import type { Walk } from "./walk.ts";
 
 export type ItemStatus = "pending" | "running" | "deferred" | "succeeded" | "failed" | "canceled";
 
-/** A run as clients see it. `output` is JSON text, which may be long. */
-export interface RunView {
+/** A run as a list shows it. */
+export interface RunSummary {
   id: string;
   flow: string;
   /** The flow's version that it began with, and goes on with. */
   version: string | null;
+  /** What started it: a request, or a cron or a webhook by its name. */
+  trigger: Trigger;
   status: RunStatus | "waiting";
   createdAt: string;
   startedAt: string | null;
@@ -29,14 +33,45 @@ export interface RunView {
   /** Objects or queue slots that executed items of this run. */
   executors: number;
   action: string | null;
-  warnings: string[];
-  output: string | null;
   error: RunError | null;
   /** Why a run has finished. */
   completionReason: CompletionReason | null;
   redriveCount: number;
+}
+
+/** All that there is to say of a run but its output, which may be long. */
+export interface RunOutline extends RunSummary {
+  warnings: string[];
   /** The latest redrives: what the run was before, and how many of its items had failed. */
   redrives: (Omit<Redrive, "atMs"> & { at: string })[];
+  /** What it was sent, and no node has taken yet. */
+  signals: { id: string; name: string; at: string }[];
+  /** Who is told of its end, and what came of that. */
+  callback: CallbackView | null;
+}
+
+/** A run as clients see it. `output` is JSON text. */
+export interface RunView extends RunOutline {
+  output: string | null;
+}
+
+export interface CallbackView {
+  /** Scheme and host of the URL: its path may hold a secret, as that of a chat's webhook does. */
+  origin: string;
+  deliveries: DeliveryView[];
+}
+
+/** What became of the message of one end. */
+export interface DeliveryView {
+  id: string;
+  type: string;
+  status: DeliveryRow["status"];
+  tries: number;
+  triedAt: string | null;
+  nextAt: string | null;
+  /** The status of the receiver's latest answer. */
+  httpStatus: number | null;
+  error: string | null;
 }
 
 export interface ItemView {
@@ -76,30 +111,59 @@ export interface ResultPage {
   next: number | null;
 }
 
-export function viewRun(walk: Walk, store: Store, rest: Rest | null, nowMs: number): RunView {
+export function statusOfRun({ state }: Walk, rest: Rest | null, nowMs: number): RunSummary["status"] {
+  return isWaiting(rest, nowMs) ? "waiting" : state.status;
+}
+
+function isWaiting(rest: Rest | null, nowMs: number): rest is Rest {
+  return rest !== null && (rest.untilMs === null || rest.untilMs > nowMs);
+}
+
+export function summarize(walk: Walk, rest: Rest | null, nowMs: number): RunSummary {
   const { row, state, ledger, counts, current } = walk;
-  const isWaiting = rest !== null && (rest.untilMs === null || rest.untilMs > nowMs);
   return {
     id: row.id,
     flow: row.flow,
     version: row.version,
-    status: isWaiting ? "waiting" : state.status,
+    trigger: row.startedBy,
+    status: statusOfRun(walk, rest, nowMs),
     createdAt: iso(row.createdMs) as string,
     startedAt: iso(state.startedMs),
     finishedAt: iso(state.finishedMs),
-    resumesAt: isWaiting ? iso(rest.untilMs) : null,
+    resumesAt: isWaiting(rest, nowMs) ? iso(rest.untilMs) : null,
     step: current ? { node: current.node, phase: current.phase } : null,
     items: counts,
     executions: ledger.executions,
     executors: ledger.executors,
     action: state.action,
-    warnings: state.warnings,
-    output: state.status === "completed" ? toJson(store.longText.get("output")) : null,
     error: state.error,
     completionReason: state.completionReason,
     redriveCount: state.redriveCount,
-    redrives: state.redrives.map(({ atMs, ...redrive }) => ({ at: iso(atMs) as string, ...redrive })),
   };
+}
+
+export function outline(walk: Walk, store: Store, rest: Rest | null, nowMs: number): RunOutline {
+  const { warnings, redrives } = walk.state;
+  const { callback } = walk.row;
+  return {
+    ...summarize(walk, rest, nowMs),
+    warnings,
+    redrives: redrives.map(({ atMs, ...redrive }) => ({ at: iso(atMs) as string, ...redrive })),
+    signals: store.signals.list().map(({ atMs, ...signal }) => ({ ...signal, at: iso(atMs) as string })),
+    callback:
+      callback === null
+        ? null
+        : { origin: new URL(callback).origin, deliveries: store.deliveries.all().map(viewDelivery) },
+  };
+}
+
+/** What the run gives back, as JSON text; nothing where it has not completed. */
+export function outputOf({ state }: Walk, store: Store): string | null {
+  return state.status === "completed" ? toJson(store.longText.get("output")) : null;
+}
+
+function viewDelivery({ id, type, status, tries, triedMs, dueMs, httpStatus, error }: DeliveryRow): DeliveryView {
+  return { id, type, status, tries, triedAt: iso(triedMs), nextAt: iso(dueMs), httpStatus, error };
 }
 
 /** Lists items in the order of steps and indexes, from the query's place on. */

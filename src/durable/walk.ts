@@ -17,6 +17,7 @@ import {
 } from "../core/run.ts";
 import { isExceeded, toleranceExceeded } from "../core/tolerance.ts";
 import { Draft, type SoloItem } from "./draft.ts";
+import type { ItemFailed } from "./event-store.ts";
 import { faultAt, lostAt, namesOf } from "./faults.ts";
 import type { Counts } from "./items.ts";
 import { Ledger, type Settled } from "./ledger.ts";
@@ -220,8 +221,9 @@ export class Walk {
   }
 
   /** What reports and losses mean for the run: a step of which too many items have failed does so too; one all settled moves on. */
-  react({ steps, late, fields }: Settled): Effect[] {
+  react({ steps, late, failed, fields }: Settled): Effect[] {
     for (const id of late) this.#past.countLate(id);
+    if (failed.length > 0) this.#store.events.failed(this.#namesOf(failed), this.#clock());
     // What of a changed flow's nodes is to be done is not known here. It is found when the flow is as it was.
     if (this.flow.changes.length > 0 || this.isFinished) return [];
     for (const set of fields) this.#setFields(set.step, set.fields);
@@ -257,6 +259,13 @@ export class Walk {
     return { error: { name, message, node, branch, index: null, attempts: null }, reason: "tolerance-exceeded" };
   }
 
+  #namesOf(failed: Settled["failed"]): ItemFailed[] {
+    return failed.map(({ step, index, attempts, body }) => {
+      const { node, branch } = this.#steps.get(step) as StepRow;
+      return { step, node, branch, index, attempts, error: namesOf(JSON.parse(body as string) as Failure) };
+    });
+  }
+
   #firstFailure(id: number): RunError {
     const { node, branch } = this.#steps.get(id) as StepRow;
     const { index, attempts, body } = this.#store.items.firstFailed(id) as {
@@ -276,7 +285,7 @@ export class Walk {
   /** The rows were read anew; `isNew`: so was the object, and what was under way in it is lost. Called in a transaction. */
   recover(isNew: boolean): void {
     if (isNew) this.react(this.ledger.loseInline(this.#clock()));
-    this.react({ steps: new Set(this.#steps.keys()), late: [], fields: [] });
+    this.react({ steps: new Set(this.#steps.keys()), late: [], failed: [], fields: [] });
     this.#store.items.dropPagesAfter(this.state.lastStep);
     for (const { id, phase } of this.#steps.values()) if (phase === "prep") this.#store.items.dropPages(id);
     if (!this.isFinished) this.#countLosses();
@@ -334,7 +343,7 @@ export class Walk {
   /** Stores all that hooks did since this was last called, and says what follows beside that. Called in a transaction. */
   flush({ entries, snapshot, output }: Written & { output: string | null }): Effect[] {
     const { draft } = this;
-    const { journal, steps, longText, emits, checkpoints } = this.#store;
+    const { journal, steps, longText, events, checkpoints } = this.#store;
     if (this.#hasSeenFailures(draft)) checkpoints.keep(this.state);
     for (const id of draft.resumed) this.#past.goOn(draft.steps.get(id) as StepRow);
     for (const id of draft.stopped) if (!draft.resumed.has(id)) this.#stop(draft.steps.get(id) as StepRow);
@@ -344,11 +353,11 @@ export class Walk {
     steps.save(Array.from(draft.steps.values(), (row) => this.#newStep(row)));
     for (const [step, action] of draft.lateActions) steps.saveLateAction(step, action);
     if (draft.ends.length > 0) steps.saveEnds(draft.ends);
-    if (draft.emits.length > 0) emits.add(draft.emits, this.#clock());
+    if (draft.emits.length > 0) events.emitted(draft.emits, this.#clock());
     if (draft.state !== this.state) this.#store.saveState(draft.state);
     for (const step of [...draft.prepared, ...draft.posted]) this.#losses.forget(step);
     this.#settle(draft);
-    return draft.resumed.size === 0 ? [] : this.react({ steps: draft.resumed, late: [], fields: [] });
+    return draft.resumed.size === 0 ? [] : this.react({ steps: draft.resumed, late: [], failed: [], fields: [] });
   }
 
   /** The draft is how things stand now. */

@@ -1,21 +1,30 @@
 import type { Context } from "hono";
 import { type SSEMessage, type SSEStreamingApi, streamSSE } from "hono/streaming";
-import type { KeptEmit } from "../durable/emits.ts";
+import { sleep } from "../core/attempt.ts";
+import type { KeptEvent } from "../durable/event-store.ts";
+import type { RunOutline, RunView } from "../durable/view.ts";
 import { readLastEventId } from "./input.ts";
 import { Problem } from "./problem.ts";
 import type { RunStub, Runs } from "./runs.ts";
+import { writeRun } from "./write.ts";
 
 /** So long a call waits in the run for something to happen. */
 const WAIT_MS = 10_000;
+/** Nobody reads faster than this: what happens in between is told together. */
+const PAUSE_MS = 100;
 /** Proxies close a connection on which nothing comes, many of them after 30 s or a minute. */
 const HEARTBEAT_MS = 10_000;
 const HEARTBEAT = ": \n\n";
+/** No run is at this moment, so that the first answer comes at once. */
+const NO_PULSE = -1;
 
 type Pages = AsyncGenerator<SSEMessage[], void>;
 
 /**
- * Streams what happens in a run, from the event on that the client had last, and ends with `done` once all was told. A stream
- * that ends otherwise was interrupted: the client comes again with `Last-Event-ID`, as an `EventSource` does by itself.
+ * Streams what happens in a run. First `snapshot`, the run without its output; then `progress` with those of its fields that have
+ * changed, `step` where that is the step it is at, and each `emit` and `item-failed` from the event on that the client had last. So
+ * the fields of all that came, put together, are the run. It ends with `done` once all was told. A stream that ends otherwise was
+ * interrupted: the client comes again with `Last-Event-ID`, as an `EventSource` does by itself.
  */
 export async function events(context: Context, runs: Runs): Promise<Response> {
   const pages = pagesOf(runs, context.req.param("id") as string, readLastEventId(context));
@@ -36,23 +45,29 @@ async function tell(stream: SSEStreamingApi, first: IteratorResult<SSEMessage[]>
 
 /** The events of a run as they come: none in a page where nothing happened for a while. */
 async function* pagesOf(runs: Runs, id: string, after: number): Pages {
-  for (let [last, waitMs] = [after, 0]; ; waitMs = WAIT_MS) {
-    const found = await find(runs, id, waitMs > 0, (run) => run.emits(last, waitMs));
-    const emits = found?.emits ?? [];
+  let [last, pulse] = [after, NO_PULSE];
+  for (let told: RunOutline | undefined; ; ) {
+    const news = await find(runs, id, told !== undefined, (run) => run.follow(last, pulse, WAIT_MS));
+    const page = news?.run ? runEvents(told, news.run, last) : [];
+    page.push(...(news?.events ?? []).map(keptEvent));
     // One answer need not bring all that there is.
-    const end = emits.length === 0 ? await endOf(runs, id, found) : null;
-    if (end !== null) return yield [{ event: "done", data: JSON.stringify({ status: end }) }];
-    yield emits.map(emitEvent);
-    last = emits.at(-1)?.id ?? last;
+    const isAll = !news || (news.isFinished && news.events.length === 0);
+    const done = isAll ? await doneOf(runs, id) : null;
+    if (done) return yield [...page, done];
+    yield page;
+    told = news?.run ?? told;
+    last = news?.events.at(-1)?.id ?? last;
+    pulse = news?.pulse ?? pulse;
+    await sleep(PAUSE_MS);
   }
 }
 
-/** The status that a run has ended with; nothing where it goes on, perhaps once more. */
-async function endOf(runs: Runs, id: string, found: { isFinished: boolean } | null): Promise<string | null> {
-  if (found && !found.isFinished) return null;
-  const view = await find(runs, id, true, (run) => run.view());
-  if (!view) return "deleted";
-  return view.finishedAt === null ? null : view.status;
+/** What is told last; nothing where the run goes on, perhaps once more. */
+async function doneOf(runs: Runs, id: string): Promise<SSEMessage | null> {
+  const view: RunView | null = await find(runs, id, true, (run) => run.view());
+  if (!view) return { event: "done", data: JSON.stringify({ status: "deleted", run: null }) };
+  if (view.finishedAt === null) return null;
+  return { event: "done", data: `{"status":"${view.status}","run":${writeRun(view)}}` };
 }
 
 /** What a call finds in a run. Nothing where that `was` there and is not any more: it was deleted meanwhile. */
@@ -70,10 +85,33 @@ async function find<T>(
   }
 }
 
+/** How the run is, or what of it is other than was told. The number is that of the last event that the client has. */
+function runEvents(told: RunOutline | undefined, run: RunOutline, last: number): SSEMessage[] {
+  const id = String(last);
+  if (!told) return [{ event: "snapshot", id, data: JSON.stringify(run) }];
+  const { step, ...changed } = changesOf(told, run);
+  const events: SSEMessage[] = [];
+  if (step !== undefined) events.push({ event: "step", id, data: JSON.stringify({ step }) });
+  if (Object.keys(changed).length > 0) events.push({ event: "progress", id, data: JSON.stringify(changed) });
+  return events;
+}
+
+function changesOf(told: RunOutline, run: RunOutline): Partial<RunOutline> {
+  const before: { [field: string]: unknown } = { ...told };
+  const entries = Object.entries(run).filter(
+    ([field, value]) => JSON.stringify(before[field]) !== JSON.stringify(value),
+  );
+  return Object.fromEntries(entries);
+}
+
+function keptEvent(event: KeptEvent): SSEMessage {
+  const { id, type, step: _, ...told } = event;
+  return { event: type, id: String(id), data: type === "emit" ? withData(event) : JSON.stringify(told) };
+}
+
 /** What was emitted is JSON text already, so it is put in as it is. */
-function emitEvent({ id, node, branch, index, at, data }: KeptEmit): SSEMessage {
-  const told = JSON.stringify({ node, branch, index, at });
-  return { event: "emit", id: String(id), data: `${told.slice(0, -1)},"data":${data}}` };
+function withData({ node, branch, index, at, data }: KeptEvent & { type: "emit" }): string {
+  return `${JSON.stringify({ node, branch, index, at }).slice(0, -1)},"data":${data}}`;
 }
 
 /** Writes a comment now, with which the response's head leaves, and then again and again. Returns what ends that. */

@@ -13,6 +13,8 @@ const TITLES: { readonly [status: number]: string } = {
   503: "Not available",
 };
 
+const BEARER = 'Bearer realm="pocketflare"';
+
 /** Where in a body something is wrong: a JSON pointer (RFC 6901) and what was expected there. */
 export interface BodyError {
   pointer: string;
@@ -22,14 +24,19 @@ export interface BodyError {
 /** An error for the client, as RFC 9457 writes it: what was expected, what came, what to do. */
 export class Problem extends HTTPException {
   readonly errors: BodyError[] | undefined;
-  constructor(status: ContentfulStatusCode, detail: string, errors?: BodyError[]) {
+  /** With status 401: how a caller shows who it is. */
+  readonly challenge: string;
+  constructor(status: ContentfulStatusCode, detail: string, errors?: BodyError[], challenge = BEARER) {
     super(status, { message: detail });
     this.errors = errors;
+    this.challenge = challenge;
   }
 }
 
 export function problemResponse(error: unknown): Response {
-  if (error instanceof HTTPException) return respond(error.status, error.message, (error as Problem).errors);
+  if (error instanceof Problem) return respond(error.status, error.message, error);
+  // What a middleware of the user's has thrown may have a response of its own.
+  if (error instanceof HTTPException) return error.res ?? respond(error.status, error.message);
   console.error({
     message: "A request failed",
     error: String(error),
@@ -38,12 +45,16 @@ export function problemResponse(error: unknown): Response {
   return respond(500, error instanceof Error ? error.message : String(error));
 }
 
-function respond(status: number, detail: string, errors?: BodyError[]): Response {
+function respond(
+  status: number,
+  detail: string,
+  { errors, challenge = BEARER }: Pick<Partial<Problem>, "errors" | "challenge"> = {},
+): Response {
   const title = TITLES[status] ?? "Error";
   const body = { type: "about:blank", title, status, detail: detail || title, ...(errors ? { errors } : {}) };
-  const challenge = status === 401 ? { "www-authenticate": 'Bearer realm="pocketflare"' } : {};
+  const authenticate = status === 401 ? { "www-authenticate": challenge } : {};
   return new Response(JSON.stringify(body), {
     status,
-    headers: { "content-type": "application/problem+json", ...challenge },
+    headers: { "content-type": "application/problem+json", ...authenticate },
   });
 }

@@ -1,71 +1,143 @@
-import { type Context, Hono } from "hono";
+import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import type { InferOutput } from "valibot";
 import { describe } from "../core/describe.ts";
 import type { Registry } from "../durable/registry.ts";
-import type { ItemView, ResultPage, RunView } from "../durable/view.ts";
+import type { RunIndexObject } from "../durable/run-index.ts";
+import type { ResultPage, RunView } from "../durable/view.ts";
+import type { Crons } from "../triggers/crons.ts";
+import type { Starter } from "../triggers/starter.ts";
+import type { Webhooks } from "../triggers/webhooks.ts";
 import { VERSION } from "../version.ts";
-import { bearer } from "./auth.ts";
+import { callObject } from "./call.ts";
 import { events } from "./events.ts";
-import { digest, keyedRunId, newRunId } from "./ids.ts";
-import { readIdempotencyKey, readInput, readItemQuery, readWaitMs, writeCursor } from "./input.ts";
+import {
+  readIdempotencyKey,
+  readJson,
+  readPlace,
+  readPreferredWait,
+  readRunPlace,
+  writePlace,
+  writeRunPlace,
+} from "./input.ts";
+import { inputSchema } from "./json-schema.ts";
 import type { LimitRoutes } from "./limits.ts";
+import { openApi } from "./openapi.ts";
 import { Problem, problemResponse } from "./problem.ts";
-import { type RunStub, Runs } from "./runs.ts";
+import type { RunStub, Runs } from "./runs.ts";
+import * as schemas from "./schemas.ts";
+import { signal } from "./signals.ts";
+import { query, takes } from "./valid.ts";
+import { json, writeItem, writeRun } from "./write.ts";
 
 const LARGEST_BODY = 10 * 1024 * 1024;
 
-/** The HTTP API over the flows of a registry. `checkDeclared` throws where the Worker lacks what it must declare. */
-export function routes(
-  registry: Registry,
-  runOf: (id: string) => RunStub,
-  limits: LimitRoutes,
-  checkDeclared: () => void,
-) {
-  const runs = new Runs(runOf);
+/** What the routes lead to. */
+export interface Doors {
+  registry: Registry;
+  runs: Runs;
+  limits: LimitRoutes;
+  starter: Starter;
+  crons: Crons;
+  webhooks: Webhooks;
+  index(): DurableObjectStub<RunIndexObject>;
+  /** Who may call. */
+  auth: MiddlewareHandler;
+  /** Throws where the Worker lacks what it must declare. */
+  checkDeclared(): void;
+}
+
+type Run = InferOutput<typeof schemas.run>;
+type RunList = InferOutput<typeof schemas.runList>;
+type ItemList = InferOutput<typeof schemas.itemList>;
+
+/** The HTTP API, to be mounted under any path. Only what is there before `auth` may be called by anybody. */
+export function routes(doors: Doors) {
+  const { registry, runs, limits, crons } = doors;
   const limit = bodyLimit({
     maxSize: LARGEST_BODY,
     onError: () => problemResponse(new Problem(413, `Expected a body of at most ${LARGEST_BODY} bytes`)),
   });
+  const declared: MiddlewareHandler = (_, next) => {
+    doors.checkDeclared();
+    return next();
+  };
   return new Hono()
     .onError((error) => problemResponse(error))
-    .notFound((context) => problemResponse(new Problem(404, `There is no ${context.req.method} ${context.req.path}`)))
-    .get("/health", (context) => context.json({ ok: true, version: VERSION }))
-    .use("*", bearer)
-    .use("*", (_, next) => {
-      checkDeclared();
-      return next();
-    })
+    .get("/health", (context) => context.json({ ok: true as const, version: VERSION }))
+    .post("/webhooks/:name", declared, limit, (context) => receive(context, doors))
+    .use("/flows/*", doors.auth, declared)
+    .use("/runs/*", doors.auth, declared)
+    .use("/limits/*", doors.auth, declared)
+    .use("/crons/*", doors.auth, declared)
+    .use("/openapi.json", doors.auth)
     .get("/flows", (context) => context.json({ flows: registry.names.map((name) => ({ name })) }))
     .get("/flows/:flow", (context) => {
       const name = flowOf(context, registry);
       const { graph } = registry.make(name);
-      return context.json({ ...describe(graph.node(graph.root)), name });
+      return context.json({ ...describe(graph.node(graph.root)), name, input: inputSchema(registry.inputOf(name)) });
     })
-    .post("/flows/:flow/runs", limit, (context) => start(context, registry, runs))
-    .get("/runs/:id", async (context) => json(writeRun(await runs.get(context.req.param("id"), (run) => run.view()))))
-    .get("/runs/:id/items", async (context) => {
-      const query = readItemQuery(context);
-      const page = await runs.get(context.req.param("id"), (run) => run.items(query));
-      const cursor = JSON.stringify(writeCursor(page.next));
-      return json(`{"items":[${page.items.map(writeItem).join(",")}],"cursor":${cursor}}`);
+    .post("/flows/:flow/runs", limit, query(schemas.startQuery), takes<Record<string, unknown>>(), (context) =>
+      start(context, doors, context.req.valid("query").wait),
+    )
+    .get("/runs", query(schemas.runQuery), async (context) => {
+      const {
+        flow = null,
+        status = null,
+        trigger = null,
+        name = null,
+        from,
+        to,
+        limit,
+        cursor,
+      } = context.req.valid("query");
+      const { runs, next } = await callObject(doors.index, (index) =>
+        index.list({
+          ...{ flow, status, trigger, triggerName: name, limit: Math.floor(limit), after: readRunPlace(cursor) },
+          fromMs: from === undefined ? null : Date.parse(from),
+          toMs: to === undefined ? null : Date.parse(to),
+        }),
+      );
+      return json<RunList>(`{"runs":[${runs.join(",")}],"cursor":${JSON.stringify(writeRunPlace(next))}}`);
     })
-    .get("/runs/:id/results", (context) => results(context, runs))
+    .get("/runs/:id", async (context) =>
+      json<Run>(writeRun(await runs.get(context.req.param("id"), (run) => run.view()))),
+    )
+    .get("/runs/:id/items", query(schemas.itemQuery), async (context) => {
+      const { status = null, node = null, limit, cursor } = context.req.valid("query");
+      const wanted = { status, node, limit: Math.floor(limit), from: readPlace(cursor) };
+      const { items, next } = await runs.get(context.req.param("id"), (run) => run.items(wanted));
+      return json<ItemList>(
+        `{"items":[${items.map(writeItem).join(",")}],"cursor":${JSON.stringify(writePlace(next))}}`,
+      );
+    })
+    .get("/runs/:id/results", query(schemas.resultQuery), (context) =>
+      results(context.req.param("id"), context.req.valid("query").node ?? null, runs),
+    )
     .get("/runs/:id/events", (context) => events(context, runs))
     .post("/runs/:id/cancel", (context) => turn(context, runs, "cancel"))
     .post("/runs/:id/pause", (context) => turn(context, runs, "pause"))
     .post("/runs/:id/resume", (context) => turn(context, runs, "resume"))
     .post("/runs/:id/retry", (context) => turn(context, runs, "retry"))
+    .post("/runs/:id/signals/:name", limit, takes<unknown>(), (context) => signal(context, runs))
     .delete("/runs/:id", (context) => forget(context, runs))
     .get("/limits", (context) => limits.list(context))
     .get("/limits/:name", (context) => limits.show(context))
-    .patch("/limits/:name", limit, (context) => limits.change(context))
-    .post("/limits/:name/reset", (context) => limits.reset(context));
+    .patch("/limits/:name", limit, takes<InferOutput<typeof schemas.limitChange>>(), (context) =>
+      limits.change(context),
+    )
+    .post("/limits/:name/reset", (context) => limits.reset(context))
+    .get("/crons", async (context) =>
+      context.json({ crons: await crons.list(), mismatches: [...crons.table.mismatches] }),
+    )
+    .post("/crons/:name/run", (context) => runCron(context, crons))
+    .get("/openapi.json", (context) => context.json(openApi(baseOf(context, "/openapi.json"), registry)));
 }
 
 type Turn = "cancel" | "pause" | "resume" | "retry";
 
 /** Asks something of a run that is not possible in every status. */
-async function turn(context: Context, runs: Runs, what: Turn): Promise<Response> {
+async function turn(context: Context, runs: Runs, what: Turn) {
   const id = context.req.param("id") as string;
   const { view, isDone } = await runs.get(id, async (run, tries) => {
     const turned = await run[what]();
@@ -73,7 +145,7 @@ async function turn(context: Context, runs: Runs, what: Turn): Promise<Response>
     return turned && { view: turned.view, isDone: turned.isDone || (tries > 1 && wasDone(what, turned.view)) };
   });
   if (!isDone) throw new Problem(409, refusalOf(what, view));
-  return json(writeRun(view), 202);
+  return json<Run, 202>(writeRun(view), 202);
 }
 
 function wasDone(what: Turn, { status, redriveCount, finishedAt }: RunView): boolean {
@@ -89,7 +161,7 @@ function refusalOf(what: Turn, { status, error }: RunView): string {
 }
 
 /** Deletes a finished run. */
-async function forget(context: Context, runs: Runs): Promise<Response> {
+async function forget(context: Context, runs: Runs) {
   const id = context.req.param("id") as string;
   const { view, isDone } = await runs.get(id, async (run, tries) => {
     const deleted = await run.delete();
@@ -97,7 +169,7 @@ async function forget(context: Context, runs: Runs): Promise<Response> {
   });
   if (!isDone)
     throw new Problem(409, `Expected a run that has finished, got one that is ${view?.status}: cancel it first`);
-  return new Response(null, { status: 204 });
+  return context.body(null, 204);
 }
 
 /** What a repeated delete finds whose first answer was lost. */
@@ -107,17 +179,25 @@ const GONE = { view: null, isDone: true };
 function flowOf(context: Context, registry: Registry): string {
   const flow = context.req.param("flow") as string;
   if (registry.has(flow)) return flow;
-  throw new Problem(404, `There is no flow \`${flow}\`; there are: ${registry.names.join(", ")}`);
+  throw new Problem(404, `There is no flow \`${flow.slice(0, 64)}\`; there are: ${registry.names.join(", ")}`);
 }
 
-async function start(context: Context, registry: Registry, runs: Runs): Promise<Response> {
+/** The path under which the routes are mounted. */
+function baseOf(context: Context, route: string | RegExp): string {
+  return context.req.path.replace(route, "");
+}
+
+async function start(context: Context, { registry, runs, starter }: Doors, wait: number | undefined) {
   const flow = flowOf(context, registry);
-  const waitMs = readWaitMs(context);
-  const key = readIdempotencyKey(context);
-  const input = await readInput(context);
-  const id = key === undefined ? newRunId() : await keyedRunId(flow, key);
-  const inputDigest = key === undefined ? null : await digest(input);
-  const { view, isNew, isSame } = await runs.call(id, (run) => run.start({ id, flow, input, inputDigest }));
+  const waitMs = (wait ?? readPreferredWait(context)) * 1000;
+  const key = readIdempotencyKey(context) ?? null;
+  const callback = context.req.header("callback") ?? null;
+  const input = await readJson(context);
+  const { view, isNew, isSame } = await starter.start({
+    ...{ flow, input, key, callback },
+    trigger: { type: "http", name: null },
+  });
+  const { id } = view;
   if (!isSame) {
     throw new Problem(
       422,
@@ -126,17 +206,36 @@ async function start(context: Context, registry: Registry, runs: Runs): Promise<
   }
   const untilMs = Date.now() + waitMs;
   const latest = waitMs > 0 ? ((await runs.call(id, (run) => run.wait(untilMs - Date.now()))) ?? view) : view;
-  const response = json(writeRun(latest), waitMs > 0 && latest.finishedAt !== null ? 200 : 202);
-  response.headers.set("location", `${context.req.path.replace(/\/flows\/[^/]+\/runs\/?$/, "")}/runs/${id}`);
-  if (key !== undefined && !isNew) response.headers.set("idempotent-replayed", "true");
+  const response = json<Run, 200 | 202>(writeRun(latest), waitMs > 0 && latest.finishedAt !== null ? 200 : 202);
+  response.headers.set("location", `${baseOf(context, /\/flows\/[^/]+\/runs\/?$/)}/runs/${id}`);
+  if (key !== null && !isNew) response.headers.set("idempotent-replayed", "true");
+  return response;
+}
+
+async function receive(context: Context, { webhooks }: Doors) {
+  const name = context.req.param("name") as string;
+  if (!webhooks.has(name)) throw new Problem(404, `There is no webhook \`${name.slice(0, 64)}\``);
+  const body = new Uint8Array(await context.req.arrayBuffer());
+  const view = await webhooks.receive(name, body, context.req.raw.headers);
+  return json<{ run: Run }, 202>(`{"run":${writeRun(view)}}`, 202);
+}
+
+async function runCron(context: Context, crons: Crons) {
+  const name = context.req.param("name") as string;
+  const cron = crons.table.named(name);
+  if (!cron) {
+    const known = crons.table.all.map((one) => one.name).join(", ") || "none";
+    throw new Problem(404, `There is no cron \`${name.slice(0, 64)}\`; there are: ${known}`);
+  }
+  const { view } = await crons.runNow(cron, readIdempotencyKey(context) ?? null);
+  const response = json<Run, 202>(writeRun(view), 202);
+  response.headers.set("location", `${baseOf(context, /\/crons\/[^/]+\/run\/?$/)}/runs/${view.id}`);
   return response;
 }
 
 /** Streams results page by page: neither this Worker nor the run ever holds all of them. */
-async function results(context: Context, runs: Runs): Promise<Response> {
-  const id = context.req.param("id") as string;
-  const node = context.req.query("node") ?? null;
-  let page: ResultPage | null = await runs.get(id, (run) => run.results(node, null, 0));
+async function results(id: string, node: string | null, runs: Runs): Promise<Response> {
+  let page: ResultPage | null = await runs.get(id, (run: RunStub) => run.results(node, null, 0));
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       const { step, lines, next } = page as ResultPage;
@@ -146,18 +245,4 @@ async function results(context: Context, runs: Runs): Promise<Response> {
     },
   });
   return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
-}
-
-// Results and outputs are JSON text already, so they are put in as they are.
-
-function writeRun({ output, ...view }: RunView): string {
-  return `${JSON.stringify(view).slice(0, -1)},"output":${output ?? "null"}}`;
-}
-
-function writeItem({ result, ...item }: ItemView): string {
-  return result === undefined ? JSON.stringify(item) : `${JSON.stringify(item).slice(0, -1)},"result":${result}}`;
-}
-
-function json(text: string, status = 200): Response {
-  return new Response(text, { status, headers: { "content-type": "application/json" } });
 }

@@ -7,7 +7,7 @@ import { KillingStore, kills } from "./kills.ts";
 
 const app = serve({ flows: programFlows });
 
-export const { Executor, RateLimiter } = app;
+export const { Executor, RateLimiter, RunIndex } = app;
 export default app;
 
 export class FlowRun extends app.FlowRun {

@@ -53,6 +53,8 @@ export function withStore<T>(use: (store: Store) => T | Promise<T>): Promise<T> 
         lives: 1,
         createdMs: 1,
         state: NEW_RUN,
+        startedBy: { type: "http", name: null },
+        callback: null,
       }),
     );
     return use(store);

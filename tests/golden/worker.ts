@@ -20,4 +20,4 @@ const world: World = {
 const app = serve({ flows: { golden: () => golden(world) } });
 
 export default app;
-export const { FlowRun, Executor, RateLimiter } = app;
+export const { FlowRun, Executor, RateLimiter, RunIndex } = app;

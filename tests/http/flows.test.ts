@@ -31,6 +31,7 @@ describe("GET /flows/:flow", () => {
         "  n3 --> n4",
         "",
       ].join("\n"),
+      input: null,
     });
   });
 

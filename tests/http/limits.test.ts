@@ -387,7 +387,7 @@ describe("a change is refused, and nothing is changed, for", () => {
     ["toString", "/toString"],
   ])("a field that a change does not have: 422, `%s`", async (field, pointer) => {
     const { status, errors } = await problemOf(await patch("http-refused", `{"requests":5,"${field}":5}`));
-    const detail = `Expected only key, requests, tokens, periodMs, concurrency, got \`${field}\``;
+    const detail = `Expected only requests, tokens, periodMs, concurrency, key, got \`${field}\``;
     expect({ status, errors }).toEqual({ status: 422, errors: [{ pointer, detail }] });
   });
 

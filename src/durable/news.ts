@@ -1,0 +1,129 @@
+import type { IndexEntry } from "./run-index.ts";
+
+/** The index of runs, as a run calls it. */
+export interface IndexPort {
+  put(entry: IndexEntry): Promise<void>;
+  remove(id: string, createdMs: number): Promise<void>;
+}
+
+/** The run, as its news are written. */
+export interface Subject {
+  createdMs: number;
+  isFinished(): boolean;
+  /** These two are asked after every commit. */
+  status(): string;
+  revision(): number;
+  /** All that the index is told: asked when something may have to be told. */
+  entry(): IndexEntry;
+}
+
+/** A run that ends at once is told of once. */
+const FIRST_MS = 250;
+const STATUS_MS = 1_000;
+/** Counts change with every report: they may be late. */
+const COUNTS_MS = 10_000;
+/** A wake-up that is so long past is told anew: the index takes a run for lost that is overdue for much longer. */
+const OVERDUE_MS = 60_000;
+const RETRY_MS = [1_000, 2_000, 5_000, 15_000, 60_000] as const;
+
+/**
+ * Tells the index of runs how a run stands. Nothing of this is stored: a run that is loaded anew tells it again, and the alarm
+ * of one that has finished stays near until the index has heard of it.
+ */
+export class News {
+  readonly #port: IndexPort;
+  readonly #subject: Subject;
+  readonly #onTold: () => void;
+  #told: IndexEntry | undefined;
+  #toldMs = 0;
+  /** Not before then is there anything to tell but another status. */
+  #laterMs = 0;
+  /** Resolves when the index has answered. */
+  #telling: Promise<void> | undefined;
+  #isClosed = false;
+  #failures = 0;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(port: IndexPort, subject: Subject, onTold: () => void) {
+    this.#port = port;
+    this.#subject = subject;
+    this.#onTold = onTold;
+  }
+
+  /** Whether the index knows the run's end. */
+  get isOver(): boolean {
+    return this.#subject.isFinished() && this.#told?.revision === this.#subject.revision();
+  }
+
+  /** The index is known to have heard of the run's end in an earlier life of the object. */
+  wasToldOfEnd(): void {
+    this.#told = this.#subject.entry();
+  }
+
+  /** What the index has may be out of date, however well it was told. */
+  tellAnew(): void {
+    this.#told = undefined;
+    this.#laterMs = 0;
+  }
+
+  /** Something may have changed. */
+  look(nowMs: number): void {
+    if (this.#telling || this.#isClosed || this.isOver) return;
+    const isOther = this.#subject.isFinished() || this.#told?.status !== this.#subject.status();
+    const dueMs = this.#failures > 0 ? this.#laterMs : isOther ? this.#statusMs : this.#laterMs;
+    if (dueMs <= nowMs) this.#tell(nowMs);
+    else if (isOther || this.#failures > 0) this.#lookAgain(dueMs - nowMs);
+  }
+
+  /** Nothing is told any more, once this has resolved. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    await this.#telling;
+  }
+
+  /** When another status is told. */
+  get #statusMs(): number {
+    if (this.#subject.isFinished()) return 0;
+    return this.#told ? this.#toldMs + STATUS_MS : this.#subject.createdMs + FIRST_MS;
+  }
+
+  #tell(nowMs: number): void {
+    const entry = this.#subject.entry();
+    this.#laterMs = nowMs + COUNTS_MS;
+    if (this.#told && !isNews(this.#told, entry, nowMs)) return;
+    this.#telling = this.#port.put(entry).then(
+      () => this.#heard(entry, nowMs),
+      (error) => this.#failed(entry, error),
+    );
+  }
+
+  #heard(entry: IndexEntry, atMs: number): void {
+    this.#told = entry;
+    this.#toldMs = atMs;
+    this.#failures = 0;
+    this.#telling = undefined;
+    if (!this.#isClosed) this.#onTold();
+  }
+
+  #failed({ id }: IndexEntry, error: unknown): void {
+    console.warn({ message: "The index was not told of a run yet", run: id, error: String(error) });
+    const waitMs = RETRY_MS[Math.min(this.#failures++, RETRY_MS.length - 1)] as number;
+    this.#laterMs = Date.now() + waitMs;
+    this.#telling = undefined;
+    this.#lookAgain(waitMs);
+  }
+
+  #lookAgain(waitMs: number): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(() => this.look(Date.now()), waitMs);
+  }
+}
+
+/** Whether the index is to hear of what has changed since it was told last. */
+function isNews(told: IndexEntry, entry: IndexEntry, nowMs: number): boolean {
+  if (told.body !== entry.body || told.revision !== entry.revision) return true;
+  const [toldMs, wakeMs] = [told.wakeMs ?? Infinity, entry.wakeMs ?? Infinity];
+  return toldMs < nowMs - OVERDUE_MS || wakeMs < toldMs - OVERDUE_MS;
+}

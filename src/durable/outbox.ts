@@ -1,0 +1,81 @@
+import type { RunState } from "../core/run.ts";
+import { Deliveries, type Send } from "./deliveries.ts";
+import type { DeliveryRow } from "./delivery-store.ts";
+import { type IndexPort, News, type Subject } from "./news.ts";
+import type { Store } from "./store.ts";
+import { HEARTBEAT_MS } from "./wakeup.ts";
+
+/** Whom a run tells of itself. */
+export interface OutboxPorts {
+  index: IndexPort;
+  send: Send;
+}
+
+/** What the outbox needs of the run's object. */
+export interface OutboxOwner extends Subject {
+  /** The body of a delivery's message, JSON text. */
+  messageOf(delivery: DeliveryRow): string;
+  waitUntil(promise: Promise<unknown>): void;
+  /** Something was told: what is next may be due at another time. */
+  onChange(): void;
+}
+
+/** A message that was sent has been answered by then, or never is. */
+const LONGEST_SEND_MS = 30_000;
+
+/** What leaves a run for others to know: how it stands, for the index of runs; that it has ended, for its callback. */
+export class Outbox {
+  readonly news: News;
+  readonly deliveries: Deliveries;
+  readonly #store: Store;
+  readonly #send: Send;
+  readonly #owner: OutboxOwner;
+  readonly #url: string | null;
+  #sentMs: number | null = null;
+  #isClosed = false;
+
+  constructor(store: Store, url: string | null, ports: OutboxPorts, owner: OutboxOwner) {
+    this.#store = store;
+    this.#url = url;
+    this.#send = ports.send;
+    this.#owner = owner;
+    this.news = new News(ports.index, owner, () => owner.onChange());
+    this.deliveries = new Deliveries(store.deliveries);
+  }
+
+  /** The run has ended. Called in the transaction in which it has. */
+  ended(run: string, state: RunState): void {
+    if (this.#url !== null) this.deliveries.announce(run, state);
+  }
+
+  /** When the object of a finished run must be awake for this. */
+  latestMs(nowMs: number): number | null {
+    const times = [this.deliveries.dueMs, this.news.isOver ? null : nowMs + HEARTBEAT_MS];
+    if (this.#sentMs !== null) times.push(this.#sentMs + LONGEST_SEND_MS);
+    const due = times.filter((ms) => ms !== null);
+    return due.length === 0 ? null : Math.min(...due);
+  }
+
+  /** Something may have changed. Nothing leaves before it is stored, so this is called after the commit. */
+  look(nowMs: number): void {
+    if (this.#isClosed) return;
+    this.news.look(nowMs);
+    const delivery = this.deliveries.take(nowMs);
+    if (delivery) this.#owner.waitUntil(this.#deliver(delivery, this.#url as string, nowMs));
+  }
+
+  /** Nothing leaves any more, once this has resolved. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.news.close();
+  }
+
+  async #deliver(delivery: DeliveryRow, url: string, nowMs: number): Promise<void> {
+    this.#sentMs = nowMs;
+    const receipt = await this.#send({ id: delivery.id, url, body: this.#owner.messageOf(delivery) });
+    this.#sentMs = null;
+    if (this.#isClosed) return;
+    this.#store.commit(() => this.deliveries.sent(delivery.id, receipt, Date.now()));
+    this.#owner.onChange();
+  }
+}

@@ -1,0 +1,262 @@
+import type { GenericSchema } from "valibot";
+import type { Registry } from "../durable/registry.ts";
+import { VERSION } from "../version.ts";
+import { inputSchema, outputSchema } from "./json-schema.ts";
+import * as schemas from "./schemas.ts";
+
+type Schema = GenericSchema<unknown, unknown>;
+type Json = { [key: string]: unknown };
+
+interface Operation {
+  summary: string;
+  query?: Schema;
+  headers?: { [name: string]: string };
+  /** The name of a schema below. */
+  body?: keyof typeof BODIES;
+  /** By status: the name of a schema below, or what there is instead. */
+  answers: { [status: number]: keyof typeof ANSWERS | "ndjson" | "events" | "none" | "document" };
+  /** The statuses of problems. */
+  problems: readonly number[];
+  isOpen?: true;
+}
+
+const BODIES = { Input: schemas.input, LimitChange: schemas.limitChange, Anything: null } as const;
+
+const ANSWERS = {
+  Health: schemas.health,
+  FlowList: schemas.flowList,
+  Flow: schemas.flow,
+  Run: schemas.run,
+  RunList: schemas.runList,
+  ItemList: schemas.itemList,
+  Limit: schemas.limit,
+  LimitList: schemas.limitList,
+  CronList: schemas.cronList,
+  Received: schemas.received,
+} as const;
+
+const IDEMPOTENCY_KEY = "What is asked again with the same key is done once.";
+const TURN: Pick<Operation, "answers" | "problems"> = { answers: { 202: "Run" }, problems: [404, 409] };
+
+/** Every call of the API, by path and method. */
+const OPERATIONS: { readonly [path: string]: { readonly [method: string]: Operation } } = {
+  "/health": { get: { summary: "Whether the Worker answers", answers: { 200: "Health" }, problems: [], isOpen: true } },
+  "/flows": { get: { summary: "The registered flows", answers: { 200: "FlowList" }, problems: [] } },
+  "/flows/{flow}": {
+    get: { summary: "A flow: its graph, and the schema of its input", answers: { 200: "Flow" }, problems: [404] },
+  },
+  "/flows/{flow}/runs": {
+    post: {
+      summary: "Start a run",
+      query: schemas.startQuery,
+      headers: {
+        "Idempotency-Key": IDEMPOTENCY_KEY,
+        Prefer: "`wait=SECONDS`: as the parameter, which wins.",
+        Callback: "A URL that is sent a signed Standard Webhooks message when the run has ended.",
+      },
+      body: "Input",
+      answers: { 200: "Run", 202: "Run" },
+      problems: [400, 404, 413, 415, 422],
+    },
+  },
+  "/runs": {
+    get: {
+      summary: "All runs, the newest first",
+      query: schemas.runQuery,
+      answers: { 200: "RunList" },
+      problems: [400],
+    },
+  },
+  "/runs/{id}": {
+    get: { summary: "A run", answers: { 200: "Run" }, problems: [404] },
+    delete: { summary: "Forget a finished run", answers: { 204: "none" }, problems: [404, 409] },
+  },
+  "/runs/{id}/items": {
+    get: {
+      summary: "Its items, in the order of steps and indexes",
+      query: schemas.itemQuery,
+      answers: { 200: "ItemList" },
+      problems: [400, 404],
+    },
+  },
+  "/runs/{id}/results": {
+    get: {
+      summary: "The results of a batch, in input order",
+      query: schemas.resultQuery,
+      answers: { 200: "ndjson" },
+      problems: [404],
+    },
+  },
+  "/runs/{id}/events": {
+    get: {
+      summary: "What happens in it, as server-sent events: snapshot, progress, step, item-failed, emit, done",
+      headers: { "Last-Event-ID": "The last event that the client had." },
+      answers: { 200: "events" },
+      problems: [400, 404],
+    },
+  },
+  "/runs/{id}/cancel": { post: { summary: "Start nothing more of it", ...TURN } },
+  "/runs/{id}/pause": { post: { summary: "Begin nothing more of it until it is resumed", ...TURN } },
+  "/runs/{id}/resume": { post: { summary: "Go on", ...TURN } },
+  "/runs/{id}/retry": { post: { summary: "Execute once more what has failed", ...TURN } },
+  "/runs/{id}/signals/{name}": {
+    post: {
+      summary: "Send it something that a node waits for, or will",
+      headers: { "Idempotency-Key": IDEMPOTENCY_KEY },
+      body: "Anything",
+      answers: { 202: "Run" },
+      problems: [400, 404, 409, 413, 415, 422],
+    },
+  },
+  "/limits": { get: { summary: "All limits and their use", answers: { 200: "LimitList" }, problems: [] } },
+  "/limits/{name}": {
+    get: { summary: "A limit, by key", answers: { 200: "Limit" }, problems: [404] },
+    patch: {
+      summary: "Change a limit while runs go on",
+      body: "LimitChange",
+      answers: { 200: "Limit" },
+      problems: [400, 404, 413, 415, 422],
+    },
+  },
+  "/limits/{name}/reset": {
+    post: { summary: "Go back to what the code says", answers: { 200: "Limit" }, problems: [404] },
+  },
+  "/crons": { get: { summary: "The cron table", answers: { 200: "CronList" }, problems: [] } },
+  "/crons/{name}/run": {
+    post: {
+      summary: "Start a cron's run now",
+      headers: { "Idempotency-Key": IDEMPOTENCY_KEY },
+      answers: { 202: "Run" },
+      problems: [400, 404, 422],
+    },
+  },
+  "/webhooks/{name}": {
+    post: {
+      summary: "Take a delivery, which is verified as the webhook says",
+      body: "Anything",
+      answers: { 202: "Received" },
+      problems: [400, 401, 404, 413, 422, 503],
+      isOpen: true,
+    },
+  },
+  "/openapi.json": { get: { summary: "This document", answers: { 200: "document" }, problems: [] } },
+};
+
+const PROBLEMS: { readonly [status: number]: string } = {
+  400: "What was sent cannot be read",
+  401: "Not authorized",
+  404: "There is no such thing",
+  409: "Not possible in this status",
+  413: "The body is too large",
+  415: "The body is of another type",
+  422: "What was sent is not valid",
+  503: "Something is not configured yet",
+};
+
+/**
+ * The API as an OpenAPI 3.1 document (https://spec.openapis.org/oas/v3.1.1), made from the schemas that requests are checked by.
+ * `base` is the path under which the routes are mounted.
+ */
+export function openApi(base: string, registry: Registry): Json {
+  const named = { ...BODIES, ...ANSWERS, Problem: schemas.problem };
+  const components = Object.entries(named).map(([name, schema]) => [name, schema ? outputSchema(schema) : {}] as const);
+  return {
+    openapi: "3.1.1",
+    info: {
+      title: "Pocketflare",
+      version: VERSION,
+      description: "Flows that survive restarts and keep to rate limits.",
+    },
+    servers: [{ url: base === "" ? "/" : base }],
+    security: [{ token: [] }],
+    paths: Object.fromEntries(Object.entries(OPERATIONS).map(([path, methods]) => [path, pathItem(path, methods)])),
+    components: {
+      securitySchemes: { token: { type: "http", scheme: "bearer" } },
+      schemas: { ...Object.fromEntries(components), Input: inputsSchema(registry) },
+    },
+  };
+}
+
+/** What flows take: any of the schemas they have, or any object where one has none. */
+function inputsSchema(registry: Registry): Json {
+  const own = registry.names.map((name) => inputSchema(registry.inputOf(name)));
+  const known = own.filter((schema) => schema !== null).map(({ $schema: _, ...schema }) => schema);
+  return known.length === 0 || known.length < own.length ? outputSchema(schemas.input) : { anyOf: known };
+}
+
+function pathItem(path: string, methods: { readonly [method: string]: Operation }): Json {
+  const parameters = Array.from(path.matchAll(/\{(\w+)\}/g), ([, name]) => ({
+    ...{ name, in: "path", required: true },
+    schema: { type: "string" },
+  }));
+  const operations = Object.entries(methods).map(([method, operation]) => [
+    method,
+    operationObject(path, method, operation),
+  ]);
+  return { ...(parameters.length > 0 ? { parameters } : {}), ...Object.fromEntries(operations) };
+}
+
+function operationObject(path: string, method: string, operation: Operation): Json {
+  const { summary, query, headers = {}, body, answers, problems, isOpen } = operation;
+  const parameters = [
+    ...(query ? queryParameters(query) : []),
+    ...Object.entries(headers).map(([name, description]) => ({
+      ...{ name, in: "header", description },
+      schema: { type: "string" },
+    })),
+  ];
+  const statuses = [...problems, ...(isOpen ? [] : [401, 503])].sort((a, b) => a - b);
+  return {
+    operationId: operationId(path, method),
+    summary,
+    ...(isOpen ? { security: [] } : {}),
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body ? { requestBody: { content: { "application/json": { schema: reference(body) } } } } : {}),
+    responses: {
+      ...Object.fromEntries(Object.entries(answers).map(([status, answer]) => [status, responseObject(answer)])),
+      ...Object.fromEntries(statuses.map((status) => [status, problemObject(status)])),
+    },
+  };
+}
+
+function operationId(path: string, method: string): string {
+  const words = path.split(/[/{}.]+/).filter(Boolean);
+  return [method, ...words.map((word) => word.charAt(0).toUpperCase() + word.slice(1))].join("");
+}
+
+function queryParameters(query: Schema): Json[] {
+  const { properties = {} } = outputSchema(query) as { properties?: { [name: string]: Json } };
+  return Object.entries(properties).map(([name, schema]) => ({ name, in: "query", schema }));
+}
+
+function responseObject(answer: Operation["answers"][number]): Json {
+  switch (answer) {
+    case "none":
+      return { description: "Done" };
+    case "ndjson":
+      return {
+        description: "A line of JSON for each item",
+        content: { "application/x-ndjson": { schema: { type: "string" } } },
+      };
+    case "events":
+      return {
+        description: "Events until the run has ended",
+        content: { "text/event-stream": { schema: { type: "string" } } },
+      };
+    case "document":
+      return { description: "An OpenAPI document", content: { "application/json": { schema: { type: "object" } } } };
+    default:
+      return { description: answer, content: { "application/json": { schema: reference(answer) } } };
+  }
+}
+
+function problemObject(status: number): Json {
+  return {
+    description: PROBLEMS[status],
+    content: { "application/problem+json": { schema: reference("Problem") } },
+  };
+}
+
+function reference(name: string): Json {
+  return { $ref: `#/components/schemas/${name}` };
+}

@@ -1,0 +1,57 @@
+import { pointerTo, type StandardSchema } from "../core/schema.ts";
+import type { Registry } from "../durable/registry.ts";
+import type { Started } from "../durable/run.ts";
+import type { Trigger } from "../durable/run-index.ts";
+import { digest, keyedRunId, newRunId } from "../http/ids.ts";
+import { checkObject } from "../http/plain.ts";
+import { type BodyError, Problem } from "../http/problem.ts";
+import type { Runs } from "../http/runs.ts";
+import type { Callbacks } from "./callbacks.ts";
+
+/** What is to be started, whoever asks for it. */
+export interface StartOrder {
+  flow: string;
+  /** As it came: it is checked here. */
+  input: unknown;
+  /** Of what is started once however often it is asked for. Keys of different flows have nothing in common. */
+  key: string | null;
+  trigger: Trigger;
+  /** The URL to be told when the run has ended. */
+  callback: string | null;
+}
+
+/** The one door through which runs are started: by a request, a cron or a webhook. */
+export class Starter {
+  readonly #registry: Registry;
+  readonly #runs: Runs;
+  readonly #callbacks: Callbacks;
+
+  constructor(registry: Registry, runs: Runs, callbacks: Callbacks) {
+    this.#registry = registry;
+    this.#runs = runs;
+    this.#callbacks = callbacks;
+  }
+
+  /** Starts a run, or finds it started. Throws a problem for what is not valid; then nothing is started. */
+  async start({ flow, input, key, trigger, callback }: StartOrder): Promise<Started> {
+    const given = checkObject(input);
+    const [valid, id, inputDigest] = await Promise.all([
+      checkInput(this.#registry.inputOf(flow), given),
+      key === null ? newRunId() : keyedRunId(flow, key),
+      key === null ? null : digest(given),
+    ]);
+    if (callback !== null) this.#callbacks.check(callback);
+    return this.#runs.call(id, (run) => run.start({ id, flow, input: valid, inputDigest, trigger, callback }));
+  }
+}
+
+/** What the flow's schema makes of its input. */
+async function checkInput(schema: StandardSchema | undefined, input: object): Promise<unknown> {
+  if (!schema) return input;
+  const result = await schema["~standard"].validate(input);
+  if (!result.issues) return result.value;
+  const errors: BodyError[] = result.issues.map(({ path, message }) => ({ pointer: pointerTo(path), detail: message }));
+  const [first] = errors;
+  const where = first?.pointer ? ` at ${first.pointer}` : "";
+  throw new Problem(422, `The input is not what the flow takes${where}: ${first?.detail}`, errors);
+}
