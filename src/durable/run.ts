@@ -1,6 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Answer } from "../core/limiter.ts";
 import { type Effect, type Event, NEW_RUN } from "../core/run.ts";
+import { Audience } from "./audience.ts";
 import { LONGEST_HOLD_MS } from "./desk.ts";
 import type { KeptEvent } from "./event-store.ts";
 import { deadlineExceeded } from "./faults.ts";
@@ -11,12 +12,14 @@ import type { Hopeless } from "./permits.ts";
 import type { Reply, Report } from "./protocol.ts";
 import { redrive } from "./redrive.ts";
 import type { Registry } from "./registry.ts";
+import { Removal } from "./removal.ts";
 import { deadlineOf, keptUntil, restOf, timesOf } from "./rest.ts";
-import type { IndexEntry, Trigger } from "./run-index.ts";
+import type { Trigger } from "./run-index.ts";
 import { Running, type RunPorts } from "./running.ts";
 import { MOST_SIGNALS } from "./signal-store.ts";
 import type { Entry, Wake } from "./slots.ts";
 import { Store } from "./store.ts";
+import { entryOf, messageOf } from "./told.ts";
 import {
   type ItemPage,
   type ItemQuery,
@@ -28,9 +31,7 @@ import {
   type RunOutline,
   type RunView,
   statusOfRun,
-  summarize,
 } from "./view.ts";
-import { Waiters } from "./waiters.ts";
 import { HEARTBEAT_MS, type Times, WakeUp } from "./wakeup.ts";
 import type { Walk } from "./walk.ts";
 import { readReport, type WireReply, type WireReport, writeReply } from "./wire.ts";
@@ -75,10 +76,6 @@ export type SignalRefusal = "finished" | "full";
 
 /** An object whose last turn is a heartbeat and so much more ago was held up. */
 const LATE_MS = 2_000;
-/** Of an error, as a list of runs shows it. */
-const LONGEST_MESSAGE = 1_000;
-/** An output of at most so many characters is sent to the run's callback. */
-const LONGEST_OUTPUT = 1_000_000;
 
 /**
  * One run: PocketFlow's event loop made durable. Every entry commits what an event means in one transaction, sets the alarm,
@@ -92,8 +89,8 @@ export class FlowRunObject extends DurableObject {
   /** Nothing where no run was ever started here. */
   #started: Running | undefined;
   #outbox: Outbox | undefined;
-  /** Resolves when all that is stored is deleted. */
-  #deleting: Promise<void> | undefined;
+  readonly #removal: Removal;
+  readonly #audience = new Audience();
   #hopeless: Hopeless[] = [];
   #isChanging = false;
   /** Resolves when hooks have been stored the next time. */
@@ -101,10 +98,6 @@ export class FlowRunObject extends DurableObject {
   #lastTurnMs = Date.now();
   /** Every lease was extended because the object was late. Not twice in a row: a lost executor must be found. */
   #wasExtended = false;
-  readonly #finish = new Waiters();
-  readonly #progress = new Waiters();
-  /** Rises with whatever may have changed what is seen of the run. A later life of the object begins beyond it. */
-  #pulse = Date.now();
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env, registry: Registry, ports: RunPorts & OutboxPorts) {
     super(ctx, env);
@@ -112,6 +105,9 @@ export class FlowRunObject extends DurableObject {
     this.#ports = ports;
     this.#store = this.openStore(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
     this.#wakeUp = new WakeUp(ctx.storage, () => this.#due());
+    this.#removal = new Removal(ctx.storage, this.#store, this.#wakeUp, ports.index, (error) =>
+      ctx.abort(`A run could not be deleted: ${String(error)}`),
+    );
     if (this.#store.exists()) this.#find();
   }
 
@@ -123,12 +119,13 @@ export class FlowRunObject extends DurableObject {
   /** Starts the run, or finds it started. What is answered is stored. */
   async start({ id, flow, input, inputDigest, trigger, callback }: StartRequest): Promise<Started> {
     // One of the same id, which is that of an idempotency key, may not be gone yet.
-    if (!this.#started && this.#store.exists()) await this.#wipe();
+    if (this.#removal.isPending) await this.#removal.finish();
     if (this.#started) {
       const { row } = this.#started.walk;
       return { view: this.#view(this.#started), isNew: false, isSame: row.inputDigest === inputDigest };
     }
-    if (this.#store.exists()) throw new Error("The run that had this id is being deleted: try again in a few seconds");
+    if (this.#removal.isPending)
+      throw new Error("The run that had this id is being deleted: try again in a few seconds");
     const { shape, version } = this.#registry.make(flow);
     const live = Live.begin(input);
     const createdMs = Date.now();
@@ -153,7 +150,7 @@ export class FlowRunObject extends DurableObject {
 
   /** Resolves with the run once it has finished, or as it is after `waitMs`. */
   async wait(waitMs: number): Promise<RunView | null> {
-    if (this.#started && !this.#started.walk.isFinished) await this.#finish.wait(waitMs);
+    if (this.#started && !this.#started.walk.isFinished) await this.#audience.end(waitMs);
     return this.view();
   }
 
@@ -172,16 +169,16 @@ export class FlowRunObject extends DurableObject {
   async follow(after: number, pulse: number, waitMs: number): Promise<News | null> {
     if (!this.#started) return null;
     const { isFinished } = this.#started.walk;
-    if (pulse === this.#pulse && this.#store.events.after(after).length === 0 && !isFinished) {
-      await this.#progress.wait(waitMs);
+    if (pulse === this.#audience.pulse && this.#store.events.after(after).length === 0 && !isFinished) {
+      await this.#audience.change(waitMs);
     }
     // It may have been deleted meanwhile, or taken up again.
     if (!this.#started) return null;
     return {
       events: this.#store.events.after(after),
-      run: pulse === this.#pulse ? null : this.#outline(this.#started),
+      run: pulse === this.#audience.pulse ? null : this.#outline(this.#started),
       isFinished: this.#started.walk.isFinished,
-      pulse: this.#pulse,
+      pulse: this.#audience.pulse,
     };
   }
 
@@ -191,7 +188,7 @@ export class FlowRunObject extends DurableObject {
     const refusal = this.#refusalOfSignal(id);
     if (refusal === null && !this.#store.signals.has(id)) {
       this.#store.commit(() => this.#store.signals.keep({ id, name, atMs: Date.now(), body }));
-      this.#noteChange();
+      this.#audience.changed();
     }
     return { view: this.#view(this.#started), refusal };
   }
@@ -295,37 +292,9 @@ export class FlowRunObject extends DurableObject {
     const closed = this.#outbox?.close();
     this.#started = undefined;
     this.#outbox = undefined;
-    this.#finish.wake();
-    this.#progress.wake();
+    this.#audience.ended();
     await closed;
-    await this.#wipe();
-  }
-
-  /** First the index, which has no other way to know, then all that is stored. The alarm comes back to what is not done. */
-  #wipe(): Promise<void> {
-    this.#deleting ??= this.#wipeOnce().finally(() => {
-      this.#deleting = undefined;
-    });
-    return this.#deleting;
-  }
-
-  async #wipeOnce(): Promise<void> {
-    const run = this.#store.deletedRun();
-    if (!run) return;
-    this.#wakeUp.rang();
-    this.#wakeUp.setFor({ latestMs: Date.now() + HEARTBEAT_MS, dueMs: null }, Date.now());
-    try {
-      await this.#ports.index.remove(run.id, run.createdMs);
-    } catch (error) {
-      console.warn({ message: "The index was not told that a run is deleted yet", run: run.id, error: String(error) });
-      return;
-    }
-    this.#wakeUp.rang();
-    try {
-      await this.ctx.storage.deleteAll();
-    } catch (error) {
-      this.ctx.abort(`A run could not be deleted: ${String(error)}`);
-    }
+    await this.#removal.finish();
   }
 
   /** An executor answers a wake. */
@@ -374,7 +343,7 @@ export class FlowRunObject extends DurableObject {
    */
   override async alarm(): Promise<void> {
     this.#wakeUp.rang();
-    if (!this.#started) return this.#store.exists() ? this.#wipe() : undefined;
+    if (!this.#started) return this.#removal.finish();
     if (keptUntil(this.#started.walk) <= Date.now()) return this.#forget();
     this.#rearm();
     // A turn that ends in an abort takes all its writes with it, the alarm's among them, so that one is made safe first.
@@ -389,7 +358,7 @@ export class FlowRunObject extends DurableObject {
   /** The object was away: takes up what is stored. */
   #find(): void {
     this.#store.commit(() => this.#store.migrate());
-    if (this.#store.deletedRun()) setTimeout(() => this.ctx.waitUntil(this.#wipe()), 0);
+    if (this.#removal.isPending) setTimeout(() => this.ctx.waitUntil(this.#removal.finish()), 0);
     else this.#load(true);
   }
 
@@ -426,11 +395,11 @@ export class FlowRunObject extends DurableObject {
       isFinished: () => this.#running.walk.isFinished,
       status: () => this.#status,
       revision: () => this.#store.revision,
-      entry: () => this.#entry,
-      messageOf: ({ type }) => this.#messageOf(type),
+      entry: () => entryOf(this.#running, this.#store, this.#outbox?.deliveries.dueMs ?? null, Date.now()),
+      messageOf: ({ type }) => messageOf(this.#running, this.#store, type, Date.now()),
       waitUntil: (promise) => this.ctx.waitUntil(promise),
       onChange: () => {
-        this.#noteChange();
+        this.#audience.changed();
         this.#rearm();
       },
     });
@@ -529,15 +498,9 @@ export class FlowRunObject extends DurableObject {
     for (const wake of wakes) calls.wake(wake);
     for (const slot of nudged) calls.nudge(slot);
     turns.perform(effects);
-    if (walk.isFinished) this.#finish.wake();
-    this.#noteChange();
+    if (walk.isFinished) this.#audience.ended();
+    else this.#audience.changed();
     return answer;
-  }
-
-  /** What is seen of the run may be other than it was. */
-  #noteChange(): void {
-    this.#pulse++;
-    this.#progress.wake();
   }
 
   /** Permits have come, or something never gets one. Not at once: whoever says so may be in the middle of a commit. */
@@ -598,31 +561,6 @@ export class FlowRunObject extends DurableObject {
   get #status(): string {
     const { walk, permits } = this.#running;
     return statusOfRun(walk, restOf(walk, permits), Date.now());
-  }
-
-  /** What the index is told. */
-  get #entry(): IndexEntry {
-    const { walk, permits } = this.#running;
-    const nowMs = Date.now();
-    const { error, ...summary } = summarize(walk, restOf(walk, permits), nowMs);
-    const short = error && { ...error, message: error.message.slice(0, LONGEST_MESSAGE) };
-    const { latestMs } = timesOf(walk, permits, nowMs);
-    return {
-      ...{ id: summary.id, flow: summary.flow, status: summary.status, trigger: summary.trigger },
-      createdMs: walk.row.createdMs,
-      revision: this.#store.revision,
-      wakeMs: walk.isFinished ? (this.#outbox?.deliveries.dueMs ?? latestMs) : latestMs,
-      body: JSON.stringify({ ...summary, error: short }),
-    };
-  }
-
-  /** A Standard Webhooks payload. An output that is long is left for the receiver to fetch. */
-  #messageOf(type: string): string {
-    const { callback: _, ...run } = this.#outline(this.#running);
-    const output = outputOf(this.#running.walk, this.#store) ?? "null";
-    const isLong = output.length > LONGEST_OUTPUT;
-    const text = JSON.stringify({ type, timestamp: run.finishedAt, data: { ...run, isOutputLeftOut: isLong } });
-    return `${text.slice(0, -2)},"output":${isLong ? "null" : output}}}`;
   }
 
   get #running(): Running {
