@@ -1,4 +1,4 @@
-import type { CronState, IndexEntry, IndexPage, IndexPlace, IndexQuery } from "./run-index.ts";
+import type { CronState, IndexEntry, IndexPage, IndexPlace, IndexQuery } from "./index-entry.ts";
 
 /**
  * Created by the first call that has something to store, so that asking for runs where none was writes nothing.

@@ -1,4 +1,4 @@
-import type { IndexEntry } from "./run-index.ts";
+import type { IndexEntry } from "./index-entry.ts";
 
 /** The index of runs, as a run calls it. */
 export interface IndexPort {

@@ -1,5 +1,5 @@
+import type { IndexEntry } from "./index-entry.ts";
 import { restOf, timesOf } from "./rest.ts";
-import type { IndexEntry } from "./run-index.ts";
 import type { Running } from "./running.ts";
 import type { Store } from "./store.ts";
 import { outline, outputOf, summarize } from "./view.ts";

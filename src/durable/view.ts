@@ -1,11 +1,11 @@
 import { toJson } from "../core/codec.ts";
 import type { CompletionReason, Redrive, RunError, RunStatus } from "../core/run.ts";
 import type { DeliveryRow } from "./delivery-store.ts";
+import type { Trigger } from "./index-entry.ts";
 import type { ItemRow } from "./item-store.ts";
 import type { Counts } from "./items.ts";
 import { MESSAGE_TEXT } from "./protocol.ts";
 import type { Rest } from "./rest.ts";
-import type { Trigger } from "./run-index.ts";
 import type { StepRow } from "./step-store.ts";
 import type { HeldItem, Store } from "./store.ts";
 import type { Walk } from "./walk.ts";

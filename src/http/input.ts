@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import type { IndexPlace } from "../durable/run-index.ts";
+import type { IndexPlace } from "../durable/index-entry.ts";
 import { Problem } from "./problem.ts";
 import { LONGEST_WAIT_SEC } from "./schemas.ts";
 

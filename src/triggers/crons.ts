@@ -1,5 +1,5 @@
+import type { CronState } from "../durable/index-entry.ts";
 import type { Started } from "../durable/run.ts";
-import type { CronState } from "../durable/run-index.ts";
 import { keyedRunId } from "../http/ids.ts";
 import type { Runs } from "../http/runs.ts";
 import type { Cron, CronTable } from "./cron-table.ts";

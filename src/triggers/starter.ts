@@ -1,7 +1,7 @@
 import { pointerTo, type StandardSchema } from "../core/schema.ts";
+import type { Trigger } from "../durable/index-entry.ts";
 import type { Registry } from "../durable/registry.ts";
 import type { Started } from "../durable/run.ts";
-import type { Trigger } from "../durable/run-index.ts";
 import { digest, keyedRunId, newRunId } from "../http/ids.ts";
 import { checkObject } from "../http/plain.ts";
 import { type BodyError, Problem } from "../http/problem.ts";

@@ -1,4 +1,4 @@
-import type { IndexPlace } from "../durable/run-index.ts";
+import type { IndexPlace } from "../durable/index-entry.ts";
 
 /** The index of runs, as the watchdog asks it. */
 export interface WatchedIndex {

@@ -1,8 +1,8 @@
 import { runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import fc from "fast-check";
+import type { CronState, IndexEntry, IndexPage, IndexPlace, IndexQuery } from "../../src/durable/index-entry.ts";
 import { IndexStore } from "../../src/durable/index-store.ts";
-import type { CronState, IndexEntry, IndexPage, IndexPlace, IndexQuery } from "../../src/durable/run-index.ts";
 import { RunIndexObject } from "../../src/durable/run-index.ts";
 
 let named = 0;

@@ -2,7 +2,7 @@ import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { test } from "@fast-check/vitest";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { IndexEntry, IndexPage, IndexPlace, IndexQuery } from "../../src/durable/run-index.ts";
+import type { IndexEntry, IndexPage, IndexPlace, IndexQuery } from "../../src/durable/index-entry.ts";
 import {
   anyChange,
   anyEntry,
