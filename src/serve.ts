@@ -16,10 +16,10 @@ import { LimitRoutes } from "./http/limits.ts";
 import { Problem, problemResponse } from "./http/problem.ts";
 import { routes } from "./http/routes.ts";
 import { Runs } from "./http/runs.ts";
+import { Starter } from "./http/starter.ts";
 import { type CallbackOptions, Callbacks } from "./triggers/callbacks.ts";
 import { type Crons as CronEntries, CronTable } from "./triggers/cron-table.ts";
 import { Crons } from "./triggers/crons.ts";
-import { Starter } from "./triggers/starter.ts";
 import { pokeOverdue } from "./triggers/watchdog.ts";
 import { type WebhookEntry, Webhooks } from "./triggers/webhooks.ts";
 
@@ -136,7 +136,7 @@ export function serve<const F extends Flows>(options: ServeOptions<F>): Served {
     isDeclared = true;
   };
   const runs = new Runs(runOf);
-  const starter = new Starter(registry, runs, callbacks);
+  const starter = new Starter(registry, runs, (url) => callbacks.check(url));
   const crons = new Crons(cronTable(options, registry), starter, runs, {
     crons: async () => index().crons(),
     fired: async (name, scheduledMs, run) => index().fired(name, scheduledMs, run),

@@ -3,11 +3,9 @@ import { bodyLimit } from "hono/body-limit";
 import type { InferOutput } from "valibot";
 import { describe } from "../core/describe.ts";
 import type { Registry } from "../durable/registry.ts";
+import type { Started } from "../durable/run.ts";
 import type { RunIndexObject } from "../durable/run-index.ts";
 import type { ResultPage, RunView } from "../durable/view.ts";
-import type { Crons } from "../triggers/crons.ts";
-import type { Starter } from "../triggers/starter.ts";
-import type { Webhooks } from "../triggers/webhooks.ts";
 import { VERSION } from "../version.ts";
 import { callObject } from "./call.ts";
 import { events } from "./events.ts";
@@ -27,10 +25,27 @@ import { Problem, problemResponse } from "./problem.ts";
 import type { RunStub, Runs } from "./runs.ts";
 import * as schemas from "./schemas.ts";
 import { signal } from "./signals.ts";
+import type { Starter } from "./starter.ts";
 import { query, takes } from "./valid.ts";
 import { json, writeItem, writeRun } from "./write.ts";
 
 const LARGEST_BODY = 10 * 1024 * 1024;
+
+export type CronView = InferOutput<typeof schemas.cron>;
+
+export interface CronDoor {
+  readonly names: readonly string[];
+  /** What differs from wrangler.toml, a sentence each. */
+  readonly mismatches: readonly string[];
+  list(): Promise<CronView[]>;
+  /** Nothing is returned where there is no such cron. */
+  runNow(name: string, key: string | null): Promise<Started | null>;
+}
+
+export interface WebhookDoor {
+  has(name: string): boolean;
+  receive(name: string, body: Uint8Array, headers: Headers): Promise<RunView>;
+}
 
 /** What the routes lead to. */
 export interface Doors {
@@ -38,8 +53,8 @@ export interface Doors {
   runs: Runs;
   limits: LimitRoutes;
   starter: Starter;
-  crons: Crons;
-  webhooks: Webhooks;
+  crons: CronDoor;
+  webhooks: WebhookDoor;
   index(): DurableObjectStub<RunIndexObject>;
   /** Who may call. */
   auth: MiddlewareHandler;
@@ -127,9 +142,7 @@ export function routes(doors: Doors) {
       limits.change(context),
     )
     .post("/limits/:name/reset", (context) => limits.reset(context))
-    .get("/crons", async (context) =>
-      context.json({ crons: await crons.list(), mismatches: [...crons.table.mismatches] }),
-    )
+    .get("/crons", async (context) => context.json({ crons: await crons.list(), mismatches: [...crons.mismatches] }))
     .post("/crons/:name/run", (context) => runCron(context, crons))
     .get("/openapi.json", (context) => context.json(openApi(baseOf(context, "/openapi.json"), registry)));
 }
@@ -220,16 +233,18 @@ async function receive(context: Context, { webhooks }: Doors) {
   return json<{ run: Run }, 202>(`{"run":${writeRun(view)}}`, 202);
 }
 
-async function runCron(context: Context, crons: Crons) {
+async function runCron(context: Context, crons: CronDoor) {
   const name = context.req.param("name") as string;
-  const cron = crons.table.named(name);
-  if (!cron) {
-    const known = crons.table.all.map((one) => one.name).join(", ") || "none";
+  const key = readIdempotencyKey(context) ?? null;
+  const started = await crons.runNow(name, key);
+  if (!started) {
+    const known = crons.names.join(", ") || "none";
     throw new Problem(404, `There is no cron \`${name.slice(0, 64)}\`; there are: ${known}`);
   }
-  const { view } = await crons.runNow(cron, readIdempotencyKey(context) ?? null);
+  const { view, isNew } = started;
   const response = json<Run, 202>(writeRun(view), 202);
   response.headers.set("location", `${baseOf(context, /\/crons\/[^/]+\/run\/?$/)}/runs/${view.id}`);
+  if (key !== null && !isNew) response.headers.set("idempotent-replayed", "true");
   return response;
 }
 

@@ -1,9 +1,10 @@
 import type { CronState } from "../durable/index-entry.ts";
 import type { Started } from "../durable/run.ts";
 import { keyedRunId } from "../http/ids.ts";
+import type { CronView } from "../http/routes.ts";
 import type { Runs } from "../http/runs.ts";
+import type { Starter } from "../http/starter.ts";
 import type { Cron, CronTable } from "./cron-table.ts";
-import type { Starter } from "./starter.ts";
 
 /** What is remembered of crons. */
 export interface CronMemory {
@@ -12,30 +13,15 @@ export interface CronMemory {
   skipped(name: string, scheduledMs: number): Promise<void>;
 }
 
-/** A cron as clients see it. */
-export interface CronView {
-  name: string;
-  /** The expression. */
-  cron: string;
-  flow: string;
-  overlap: "skip" | "allow";
-  nextAt: string | null;
-  /** The time for which it last started a run. */
-  lastAt: string | null;
-  lastRun: string | null;
-  /** The time for which it last started none, as the run before went on. */
-  skippedAt: string | null;
-}
-
 /** Starts runs by the clock. */
 export class Crons {
-  readonly table: CronTable;
+  readonly #table: CronTable;
   readonly #starter: Starter;
   readonly #runs: Runs;
   readonly #memory: CronMemory;
 
   constructor(table: CronTable, starter: Starter, runs: Runs, memory: CronMemory) {
-    this.table = table;
+    this.#table = table;
     this.#starter = starter;
     this.#runs = runs;
     this.#memory = memory;
@@ -43,14 +29,24 @@ export class Crons {
 
   /** Starts what an expression stands for; nothing for one that is not in the table. Safe to repeat, at once or later. */
   async fire(expression: string, scheduledMs: number): Promise<void> {
-    const fired = await Promise.allSettled(this.table.of(expression).map((cron) => this.#fire(cron, scheduledMs)));
+    const fired = await Promise.allSettled(this.#table.of(expression).map((cron) => this.#fire(cron, scheduledMs)));
     const failed = fired.find(({ status }) => status === "rejected");
     // The platform repeats a handler that has thrown: what was started is found started then.
     if (failed) throw (failed as PromiseRejectedResult).reason;
   }
 
-  /** Starts a run now, whatever the clock says, and whatever else of the cron goes on. */
-  async runNow(cron: Cron, key: string | null): Promise<Started> {
+  get names(): string[] {
+    return this.#table.all.map(({ name }) => name);
+  }
+
+  get mismatches(): readonly string[] {
+    return this.#table.mismatches;
+  }
+
+  /** Starts a run now, whatever the clock says, and whatever else of the cron goes on. Nothing where there is no such cron. */
+  async runNow(name: string, key: string | null): Promise<Started | null> {
+    const cron = this.#table.named(name);
+    if (!cron) return null;
     const nowMs = Date.now();
     const started = await this.#start(cron, nowMs, key === null ? null : `cron\n${cron.name}\n${key}`);
     await this.#memory.fired(cron.name, nowMs, started.view.id);
@@ -59,7 +55,7 @@ export class Crons {
 
   async list(): Promise<CronView[]> {
     const known = await this.#memory.crons();
-    return this.table.all.map((cron) => this.#view(cron, known[cron.name]));
+    return this.#table.all.map((cron) => this.#view(cron, known[cron.name]));
   }
 
   async #fire(cron: Cron, scheduledMs: number): Promise<void> {
@@ -94,7 +90,7 @@ export class Crons {
     const { name, expression, flow, overlap } = cron;
     return {
       ...{ name, cron: expression, flow, overlap },
-      nextAt: iso(this.table.nextMs(cron, Date.now())),
+      nextAt: iso(this.#table.nextMs(cron, Date.now())),
       lastAt: iso(known?.lastMs ?? null),
       lastRun: known?.lastRun ?? null,
       skippedAt: iso(known?.skippedMs ?? null),

@@ -3,7 +3,7 @@ import type { Registry } from "../durable/registry.ts";
 import type { RunView } from "../durable/view.ts";
 import { parseJson } from "../http/input.ts";
 import { Problem } from "../http/problem.ts";
-import type { Starter } from "./starter.ts";
+import type { Starter } from "../http/starter.ts";
 import { type Delivery, NoSecretError, UnverifiedError, type Verified, type Verify } from "./verify.ts";
 
 /** What a webhook starts. */

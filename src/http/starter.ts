@@ -2,11 +2,10 @@ import { pointerTo, type StandardSchema } from "../core/schema.ts";
 import type { Trigger } from "../durable/index-entry.ts";
 import type { Registry } from "../durable/registry.ts";
 import type { Started } from "../durable/run.ts";
-import { digest, keyedRunId, newRunId } from "../http/ids.ts";
-import { checkObject } from "../http/plain.ts";
-import { type BodyError, Problem } from "../http/problem.ts";
-import type { Runs } from "../http/runs.ts";
-import type { Callbacks } from "./callbacks.ts";
+import { digest, keyedRunId, newRunId } from "./ids.ts";
+import { checkObject } from "./plain.ts";
+import { type BodyError, Problem } from "./problem.ts";
+import type { Runs } from "./runs.ts";
 
 /** What is to be started, whoever asks for it. */
 export interface StartOrder {
@@ -24,12 +23,13 @@ export interface StartOrder {
 export class Starter {
   readonly #registry: Registry;
   readonly #runs: Runs;
-  readonly #callbacks: Callbacks;
+  readonly #checkCallback: (url: unknown) => void;
 
-  constructor(registry: Registry, runs: Runs, callbacks: Callbacks) {
+  /** `checkCallback` throws for a URL that nothing may be sent to. */
+  constructor(registry: Registry, runs: Runs, checkCallback: (url: unknown) => void) {
     this.#registry = registry;
     this.#runs = runs;
-    this.#callbacks = callbacks;
+    this.#checkCallback = checkCallback;
   }
 
   /** Starts a run, or finds it started. Throws a problem for what is not valid; then nothing is started. */
@@ -40,7 +40,7 @@ export class Starter {
       key === null ? newRunId() : keyedRunId(flow, key),
       key === null ? null : digest(given),
     ]);
-    if (callback !== null) this.#callbacks.check(callback);
+    if (callback !== null) this.#checkCallback(callback);
     return this.#runs.call(id, (run) => run.start({ id, flow, input: valid, inputDigest, trigger, callback }));
   }
 }
