@@ -1,11 +1,28 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
+/** Tests of servers that measure how soon things happen. */
+const TIMED = ["tests/restart/limits*.test.ts", "tests/restart/resume.test.ts"];
+
+/** Tests of servers that are killed. */
+const restart = {
+  globalSetup: "tests/restart/setup.ts",
+  testTimeout: 120_000,
+  execArgv: ["--disable-warning=ExperimentalWarning"], // node:sqlite
+};
+
 export default defineConfig({
   test: {
     silent: "passed-only",
+    // Two cores would get one worker, which waits for most of its time.
+    maxWorkers: 2,
     projects: [
-      { test: { name: "node", include: ["tests/core/**/*.test.ts", "tests/worker/**/*.test.ts", "tests/triggers/**/*.test.ts"] } },
+      {
+        test: {
+          name: "node",
+          include: ["tests/core/**/*.test.ts", "tests/triggers/**/*.test.ts", "tests/worker/**/*.test.ts"],
+        },
+      },
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./tests/durable/wrangler.toml" } })],
         test: {
@@ -16,16 +33,17 @@ export default defineConfig({
         },
       },
       {
-        // Servers that are killed. One file at a time and after the rest: they measure how soon things happen.
         test: {
+          ...restart,
           name: "restart",
           include: ["tests/restart/**/*.test.ts"],
-          globalSetup: "tests/restart/setup.ts",
-          testTimeout: 120_000,
-          execArgv: ["--disable-warning=ExperimentalWarning"], // node:sqlite
-          fileParallelism: false,
+          exclude: TIMED,
           sequence: { groupOrder: 1 },
         },
+      },
+      {
+        // One file at a time, and after the rest.
+        test: { ...restart, name: "timed", include: TIMED, fileParallelism: false, sequence: { groupOrder: 2 } },
       },
     ],
   },

@@ -48,7 +48,7 @@ export interface ServeOptions<F extends Flows = Flows> {
    * @example { orders: { verify: standardWebhooks({ secret: env.ORDERS_SECRET }), flow: "order" } }
    */
   webhooks?: { [name: string]: WebhookEntry };
-  /** How runs that were started with a callback tell it of their end. Without it none may be. */
+  /** How runs that were started with a callback tell it of their end. Without it no run can have one. */
   callbacks?: CallbackOptions;
   /** Who may call: a Hono middleware. Default: who sends `Authorization: Bearer <API_TOKEN>`. */
   auth?: MiddlewareHandler;
@@ -152,8 +152,9 @@ export function serve<const F extends Flows>(options: ServeOptions<F>): Served {
     async scheduled({ cron, scheduledTime }) {
       checkDeclared();
       const poked = pokeOverdue(index(), async (id) => runOf(id).poke(), Date.now());
-      await crons.fire(cron, scheduledTime);
-      await poked;
+      const done = await Promise.allSettled([crons.fire(cron, scheduledTime), poked]);
+      // The platform repeats a handler that has thrown. Both are safe to repeat.
+      for (const each of done) if (each.status === "rejected") throw each.reason;
     },
     routes: api,
     FlowRun: class extends FlowRunObject {

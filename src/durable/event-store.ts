@@ -33,9 +33,10 @@ export type KeptEvent = { id: number; at: string } & (
 const MOST_KEPT = 1_000;
 /** In characters. */
 const LONGEST_DATA = 16_000;
-const LONGEST_MESSAGE = 1_000;
+/** Of an error. */
+const LONGEST_TEXT = 1_000;
 /** So many are read at once: they pass through a call between objects, and through the memory of both. */
-const MOST_READ = 100;
+export const MOST_READ = 100;
 
 /** What a node emits, as JSON; nothing where that cannot be kept, which is printed: progress is no reason to fail. */
 export function writeEmit(node: string, data: unknown): string | undefined {
@@ -65,7 +66,7 @@ export class EventStore {
   failed(items: readonly ItemFailed[], nowMs: number): void {
     const events = items.map(({ error: { name, message }, ...item }) => ({
       ...{ type: "item-failed", ...item },
-      error: { name, message: message.slice(0, LONGEST_MESSAGE) },
+      error: { name: name.slice(0, LONGEST_TEXT), message: message.slice(0, LONGEST_TEXT) },
     }));
     this.#add(events, nowMs);
   }

@@ -22,7 +22,10 @@ const FIRST_MS = 250;
 const STATUS_MS = 1_000;
 /** Counts change with every report: they may be late. */
 const COUNTS_MS = 10_000;
-/** A wake-up that is so long past is told anew: the index takes a run for lost that is overdue for much longer. */
+/**
+ * A wake-up that is so long past is told anew, since the index takes a run for lost that is overdue for much longer. Not sooner
+ * where the next one is near too: a run that is busy has one every few seconds.
+ */
 const OVERDUE_MS = 60_000;
 const RETRY_MS = [1_000, 2_000, 5_000, 15_000, 60_000] as const;
 
@@ -125,5 +128,6 @@ export class News {
 function isNews(told: IndexEntry, entry: IndexEntry, nowMs: number): boolean {
   if (told.body !== entry.body || told.revision !== entry.revision) return true;
   const [toldMs, wakeMs] = [told.wakeMs ?? Infinity, entry.wakeMs ?? Infinity];
-  return toldMs < nowMs - OVERDUE_MS || wakeMs < toldMs - OVERDUE_MS;
+  const isPast = toldMs < (wakeMs > nowMs + OVERDUE_MS ? nowMs : nowMs - OVERDUE_MS);
+  return isPast || wakeMs < toldMs - OVERDUE_MS;
 }

@@ -43,9 +43,9 @@ export interface StartRequest {
   input: unknown;
   /** Of a start with an idempotency key: what a repeated one is compared with. */
   inputDigest: string | null;
-  trigger: Trigger;
+  trigger?: Trigger;
   /** The URL that is told when the run has ended. */
-  callback: string | null;
+  callback?: string | null;
 }
 
 /** `isNew` is false where the run was there already, `isSame` where it was started with this very input. */
@@ -117,7 +117,9 @@ export class FlowRunObject extends DurableObject {
   }
 
   /** Starts the run, or finds it started. What is answered is stored. */
-  async start({ id, flow, input, inputDigest, trigger, callback }: StartRequest): Promise<Started> {
+  async start(request: StartRequest): Promise<Started> {
+    // During a deploy a Worker that knows neither of the two may call.
+    const { id, flow, input, inputDigest, trigger = { type: "http", name: null }, callback = null } = request;
     // One of the same id, which is that of an idempotency key, may not be gone yet.
     if (this.#removal.isPending) await this.#removal.finish();
     if (this.#started) {

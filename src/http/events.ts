@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { type SSEMessage, type SSEStreamingApi, streamSSE } from "hono/streaming";
 import { sleep } from "../core/attempt.ts";
-import type { KeptEvent } from "../durable/event-store.ts";
+import { type KeptEvent, MOST_READ } from "../durable/event-store.ts";
 import type { RunOutline, RunView } from "../durable/view.ts";
 import { readLastEventId } from "./input.ts";
 import { Problem } from "./problem.ts";
@@ -47,27 +47,35 @@ async function tell(stream: SSEStreamingApi, first: IteratorResult<SSEMessage[]>
 async function* pagesOf(runs: Runs, id: string, after: number): Pages {
   let [last, pulse] = [after, NO_PULSE];
   for (let told: RunOutline | undefined; ; ) {
-    const news = await find(runs, id, told !== undefined, (run) => run.follow(last, pulse, WAIT_MS));
-    const page = news?.run ? runEvents(told, news.run, last) : [];
-    page.push(...(news?.events ?? []).map(keptEvent));
+    const found = await find(runs, id, told !== undefined, (run) => run.follow(last, pulse, WAIT_MS));
+    // With an idempotency key another run may have the id of one that was deleted.
+    const news = isSame(told, found?.run) ? found : null;
+    if (!news) return yield [DELETED];
+    const page = [...(news.run ? runEvents(told, news.run, last) : []), ...news.events.map(keptEvent)];
+    told = news.run ?? (told as RunOutline);
     // One answer need not bring all that there is.
-    const isAll = !news || (news.isFinished && news.events.length === 0);
-    const done = isAll ? await doneOf(runs, id) : null;
+    const done = news.isFinished && news.events.length === 0 ? await doneOf(runs, id, told) : null;
     if (done) return yield [...page, done];
     yield page;
-    told = news?.run ?? told;
-    last = news?.events.at(-1)?.id ?? last;
-    pulse = news?.pulse ?? pulse;
-    await sleep(PAUSE_MS);
+    last = news.events.at(-1)?.id ?? last;
+    pulse = news.pulse;
+    if (news.events.length < MOST_READ) await sleep(PAUSE_MS);
   }
 }
 
-/** What is told last; nothing where the run goes on, perhaps once more. */
-async function doneOf(runs: Runs, id: string): Promise<SSEMessage | null> {
+const DELETED: SSEMessage = { event: "done", data: JSON.stringify({ status: "deleted", run: null }) };
+
+/** What is told last of a run that has ended as was told; nothing where it has gone on since, though it may have ended again. */
+async function doneOf(runs: Runs, id: string, told: RunOutline): Promise<SSEMessage | null> {
   const view: RunView | null = await find(runs, id, true, (run) => run.view());
-  if (!view) return { event: "done", data: JSON.stringify({ status: "deleted", run: null }) };
-  if (view.finishedAt === null) return null;
+  if (!view || !isSame(told, view)) return DELETED;
+  if (view.finishedAt === null || view.redriveCount !== told.redriveCount) return null;
   return { event: "done", data: `{"status":"${view.status}","run":${writeRun(view)}}` };
+}
+
+/** Whether what was found is the run that was told of. Nothing is found of one that is as it was. */
+function isSame(told: RunOutline | undefined, found: RunOutline | null | undefined): boolean {
+  return !told || !found || told.createdAt === found.createdAt;
 }
 
 /** What a call finds in a run. Nothing where that `was` there and is not any more: it was deleted meanwhile. */

@@ -143,6 +143,49 @@ function chat({ count, letters }: Many, emit: (data: unknown) => void): void {
   for (let n = 1; n <= count; n++) emit(letters === 0 ? n : textFor(n, letters));
 }
 
+/** An item that says its word at each attempt, waits at the gate of that name, and fails at so many attempts. */
+export interface Try {
+  word: string;
+  failures?: number;
+  message?: string;
+}
+
+class Trying extends ParallelBatchNode<{ tries: Try[] }, NonIterableObject, Try, string> {
+  prep({ tries }: { tries: Try[] }) {
+    return tries;
+  }
+  async exec({ word, failures = 0, message = `no ${word}` }: Try, context: ExecContext) {
+    context.emit(word);
+    await stage().pass(word);
+    stage().say(`${word} over`);
+    if (context.attempt <= failures) throw new Error(message);
+    return word;
+  }
+}
+
+class Closing extends Node<object> {
+  post() {
+    this.emit("closed");
+  }
+}
+
+/** Its items are done at once, and some of them tell that. */
+export interface Quick {
+  count: number;
+  /** Each item of which the number is divided by this tells it. */
+  every: number;
+}
+
+class Counting extends ParallelBatchNode<Quick, NonIterableObject, { n: number; isTold: boolean }, number> {
+  prep({ count, every }: Quick) {
+    return Array.from({ length: count }, (_, n) => ({ n, isTold: n % every === 0 }));
+  }
+  exec({ n, isTold }: { n: number; isTold: boolean }, context: ExecContext) {
+    if (isTold) context.emit(n);
+    return n;
+  }
+}
+
 /** A letter that is longer each time that it is written as JSON. */
 export function textFor(n: number, letters: number): string {
   return n + '"'.repeat(letters);
@@ -212,6 +255,12 @@ function say(what: string, emit: (data: unknown) => void): void {
   emit("after");
 }
 
+function trying(): Flow {
+  const first = new Trying({ onItemError: "collect", maxRetries: 2, concurrency: 4 });
+  first.next(new Closing());
+  return new Flow(first);
+}
+
 const talking = (options: NodeOptions = {}) => new Flow(new Talking(options));
 
 /** Flows that emit, and halt where a test wants to look at that. */
@@ -229,4 +278,6 @@ export const emittingFlows = {
   "emitting in branches": () => new Branching(new InBranch()),
   "emitting many": () => new Flow(new Chatting()),
   "emitting anything": () => new Flow(new Saying()),
+  "emitting, collecting": trying,
+  "emitting quickly": () => new Flow(new Counting()),
 };

@@ -92,8 +92,14 @@ describe("a queue message", () => {
     ["of another kind", "nonsense"],
     ["of no kind", null],
     ["with half an order", { run: "r", flow: "by queue", slot: 0 }],
-    ["for a flow of another Worker", { run: "r", flow: "elsewhere", slot: 0, wake: 1 }],
-  ])("%s is left for whom it is meant, not acknowledged", async (_, body) => {
-    expect(await deliver([body])).toEqual({ acked: [], retried: ["0"] });
+  ])("%s is left to the queue's own handler; one among ours is delivered again", async (_, body) => {
+    expect(await deliver([body, body])).toEqual({ acked: [], retried: [] });
+    const order = { run: await keyedRunId("by queue", "nobody"), flow: "by queue", slot: 0, wake: 1 };
+    expect(await deliver([body, order])).toEqual({ acked: ["1"], retried: ["0"] });
+  });
+
+  it("for a flow of another Worker is left for whom it is meant, not acknowledged", async () => {
+    const order = { run: "r", flow: "elsewhere", slot: 0, wake: 1 };
+    expect(await deliver([order])).toEqual({ acked: [], retried: ["0"] });
   });
 });
