@@ -148,17 +148,18 @@ export interface Try {
   word: string;
   failures?: number;
   message?: string;
+  name?: string;
 }
 
 class Trying extends ParallelBatchNode<{ tries: Try[] }, NonIterableObject, Try, string> {
   prep({ tries }: { tries: Try[] }) {
     return tries;
   }
-  async exec({ word, failures = 0, message = `no ${word}` }: Try, context: ExecContext) {
+  async exec({ word, failures = 0, message = `no ${word}`, name = "Error" }: Try, context: ExecContext) {
     context.emit(word);
     await stage().pass(word);
     stage().say(`${word} over`);
-    if (context.attempt <= failures) throw new Error(message);
+    if (context.attempt <= failures) throw Object.assign(new Error(message), { name });
     return word;
   }
 }

@@ -254,6 +254,12 @@ describe("an item that has failed", () => {
     expect(failure).toMatchObject({ node: "Limited", attempts: 0, error: { name: "LimitError" } });
   });
 
+  it("is told with the beginning of a long name", async () => {
+    stage.open("a");
+    const { id } = await ran("emitting, collecting", { tries: [{ word: "a", failures: 2, name: "N".repeat(9_000) }] });
+    expect((await failuresOf(id)).map(({ error }) => error.name)).toEqual(["N".repeat(1_000)]);
+  });
+
   it("is told with the beginning of a long message", async () => {
     const messages = ["x".repeat(1_000), `${"y".repeat(1_000)}z`, "z".repeat(9_000)];
     const tries = messages.map((message, n) => ({ word: `${n}`, failures: 2, message }));

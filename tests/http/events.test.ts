@@ -374,6 +374,35 @@ describe("what happens between two looks of a stream", () => {
     }
   });
 
+  it("may be a second end: what happened until then is told before it", async () => {
+    world.broken.add(1);
+    const { id } = await ran("collecting", { count: 3 });
+    const again = async () => {
+      await retry(id);
+      await finished(id);
+    };
+    const follower = await through(id, beforeEnd(id, again));
+    await follower.all();
+    expect(follower.run).toMatchObject({ redriveCount: 1 });
+    expect(follower.failures).toHaveLength(2);
+    expect(follower.told).toEqual(await told(id));
+  });
+
+  it("may be that another run has the id of one that was deleted: that is not the run which was told of", async () => {
+    const key = { "idempotency-key": "another run of this id" };
+    const go = async (words: string[]) =>
+      (await post("/flows/emitting%20alone/runs?wait=10", { speeches: [{ words }] }, key)).json<Run>();
+    const { id } = await go(["one", "two"]);
+    const another = async () => {
+      await call(`/runs/${id}`, { method: "DELETE" });
+      await go(["three", "four", "five"]);
+    };
+    const follower = await through(id, thenOnce(id, another));
+    await follower.all();
+    expect(follower.emits.map(({ data }) => data)).toEqual(["one", "two", 2]);
+    expect(follower.told.at(-1)).toEqual({ event: "done", id: null, data: { status: "deleted", run: null } });
+  });
+
   it("may be that the run is deleted: then there is no run to be told", async () => {
     const remove = async (id: string) => expect((await call(`/runs/${id}`, { method: "DELETE" })).status).toBe(204);
     for (const meddle of [thenOnce, beforeEnd]) {
