@@ -2,6 +2,7 @@ import { env, exports } from "cloudflare:workers";
 import { Hono, type MiddlewareHandler } from "hono";
 import type { LimitOptions } from "./core/budget.ts";
 import { consume, ExecutorObject } from "./durable/homes.ts";
+import type { IndexQuery } from "./durable/index-entry.ts";
 import { type LimiterPort, type LimiterPorts, RateLimiterObject } from "./durable/limiter.ts";
 import { Limits, objectNameOf } from "./durable/limits.ts";
 import type { OutboxPorts } from "./durable/outbox.ts";
@@ -12,6 +13,7 @@ import { RunIndexObject } from "./durable/run-index.ts";
 import type { RunPorts } from "./durable/running.ts";
 import { overWire, type WirePort } from "./durable/wire.ts";
 import { bearer } from "./http/auth.ts";
+import { callObject } from "./http/call.ts";
 import { LimitRoutes } from "./http/limits.ts";
 import { Problem, problemResponse } from "./http/problem.ts";
 import { routes } from "./http/routes.ts";
@@ -112,15 +114,16 @@ export function serve<const F extends Flows>(options: ServeOptions<F>): Served {
   const connect = (id: string) => overWire(runOf(id) as unknown as WirePort);
   const executorOf = (run: string, slot: number) => objectOf<ExecutorObject>("Executor", `${run}/${slot}`);
   const limiterOf = (name: string) => objectOf<RateLimiterObject>("RateLimiter", name) as unknown as LimiterPort;
-  const index = () => objectOf<RunIndexObject>("RunIndex", INDEX);
+  const index = <T>(call: (index: DurableObjectStub<RunIndexObject>) => Promise<T>) =>
+    callObject(() => objectOf<RunIndexObject>("RunIndex", INDEX), call);
   const runPorts: RunPorts & OutboxPorts = {
     object: async (order) => executorOf(order.run, order.slot).wake(order),
     queue: async (order) => queueOf(queue).send(order),
     nudge: async (run, slot) => executorOf(run, slot).nudge(),
     exchange: async (place, request) => limiterOf(objectNameOf(place.limit, place.key)).exchange(place, request),
     index: {
-      put: async (entry) => index().put(entry),
-      remove: async (id, createdMs) => index().remove(id, createdMs),
+      put: (entry) => index((runs) => runs.put(entry)),
+      remove: (id, createdMs) => index((runs) => runs.remove(id, createdMs)),
     },
     send: (message) => callbacks.send(message),
   };
@@ -138,20 +141,25 @@ export function serve<const F extends Flows>(options: ServeOptions<F>): Served {
   const runs = new Runs(runOf);
   const starter = new Starter(registry, runs, (url) => callbacks.check(url));
   const crons = new Crons(cronTable(options, registry), starter, runs, {
-    crons: async () => index().crons(),
-    fired: async (name, scheduledMs, run) => index().fired(name, scheduledMs, run),
-    skipped: async (name, scheduledMs) => index().skipped(name, scheduledMs),
+    crons: () => index((runs) => runs.crons()),
+    fired: (name, scheduledMs, run, after) => index((runs) => runs.fired(name, scheduledMs, run, after)),
+    skipped: (name, scheduledMs) => index((runs) => runs.skipped(name, scheduledMs)),
   });
   const webhooks = new Webhooks(options.webhooks ?? {}, registry, starter);
+  const list = (query: IndexQuery) => index((runs) => runs.list(query));
   const limitRoutes = new LimitRoutes(limits, limiterOf);
-  const api = routes({ registry, runs, limits: limitRoutes, starter, crons, webhooks, index, auth, checkDeclared });
+  const api = routes({ registry, runs, limits: limitRoutes, starter, crons, webhooks, list, auth, checkDeclared });
   const app = standalone(api, auth);
   return {
     fetch: (request, env, ctx) => app.fetch(request, env, ctx),
     queue: (batch) => consume(batch, registry, connect),
     async scheduled({ cron, scheduledTime }) {
       checkDeclared();
-      const poked = pokeOverdue(index(), async (id) => runOf(id).poke(), Date.now());
+      const watched = {
+        overdue: (beforeMs: number, most: number) => index((runs) => runs.overdue(beforeMs, most)),
+        remove: (id: string, createdMs: number) => index((runs) => runs.remove(id, createdMs)),
+      };
+      const poked = pokeOverdue(watched, (id) => runs.call(id, (run) => run.poke()), Date.now());
       const done = await Promise.allSettled([crons.fire(cron, scheduledTime), poked]);
       // The platform repeats a handler that has thrown. Both are safe to repeat.
       for (const each of done) if (each.status === "rejected") throw each.reason;

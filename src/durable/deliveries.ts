@@ -31,10 +31,18 @@ const WAITS_MS = [5 * SECOND_MS, 5 * MINUTE_MS, 30 * MINUTE_MS, 2 * HOUR_MS, 5 *
 const GONE = 410;
 const LONGEST_ERROR = 300;
 
+/** The run whose end is told. */
+export interface AnnouncedRun {
+  id: string;
+  createdMs: number;
+}
+
 /** The message of a run's end: each end has one, and an end is one redrive's. */
-export function announced(run: string, { status, finishedMs, redriveCount }: RunState): DeliveryRow {
+export function announced({ id, createdMs }: AnnouncedRun, state: RunState): DeliveryRow {
+  const { status, finishedMs, redriveCount } = state;
   return {
-    id: `msg_${run}_${redriveCount}`,
+    // With an idempotency key another run has had this id, or will: what receivers are told of each is something else.
+    id: `msg_${id}_${createdMs.toString(36)}_${redriveCount}`,
     type: `run.${status}`,
     status: "pending",
     createdMs: finishedMs as number,
@@ -73,14 +81,19 @@ export class Deliveries {
     return [...this.#rows.values()];
   }
 
-  /** When something is to be done next; nothing where nothing is, or where it is being done. */
+  /** When what is pending is due, be it under way or not; nothing where nothing is pending. */
   get dueMs(): number | null {
-    const due = this.all.flatMap(({ id, dueMs }) => (dueMs === null || id === this.#sending ? [] : [dueMs]));
+    const due = this.all.flatMap(({ dueMs }) => dueMs ?? []);
     return due.length === 0 ? null : Math.min(...due);
   }
 
+  /** Whether a message is under way. */
+  get isSending(): boolean {
+    return this.#sending !== null;
+  }
+
   /** The run has ended. Called in the transaction in which it has. */
-  announce(run: string, state: RunState): void {
+  announce(run: AnnouncedRun, state: RunState): void {
     this.#save(announced(run, state));
   }
 

@@ -73,15 +73,15 @@ export class EventStore {
 
   #add(events: readonly object[], nowMs: number): void {
     const at = new Date(nowMs).toISOString();
-    const sql = "insert into event (body) select value from json_each(?)";
+    const sql = "insert into emit (body) select value from json_each(?)";
     const bodies = events.slice(-MOST_KEPT).map((event) => JSON.stringify({ ...event, at }));
     for (const some of inStatements(bodies, ({ length }) => length)) this.#sql.exec(sql, JSON.stringify(some));
-    this.#sql.exec("delete from event where id <= (select max(id) from event) - ?", MOST_KEPT);
+    this.#sql.exec("delete from emit where id <= (select max(id) from emit) - ?", MOST_KEPT);
   }
 
   /** The first of those that came later than the one with number `id`, in order. */
   after(id: number): KeptEvent[] {
-    const sql = "select id, body from event where id > ? order by id limit ?";
+    const sql = "select id, body from emit where id > ? order by id limit ?";
     const rows = this.#sql.exec<{ id: number; body: string }>(sql, id, MOST_READ);
     // What nodes emit needs no word for that in its row.
     return rows.toArray().map((row) => ({ type: "emit", ...JSON.parse(row.body), id: row.id }) as KeptEvent);

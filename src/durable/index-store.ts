@@ -111,16 +111,18 @@ export class IndexStore {
     return Object.fromEntries(states);
   }
 
-  fired(name: string, scheduledMs: number, run: string): void {
-    this.#write(() => {
+  fired(name: string, scheduledMs: number, run: string, after?: string | null): boolean {
+    return this.#write(() => {
+      const [last] = this.#sql.exec<{ last_run: string }>("select last_run from cron where name = ?", name).toArray();
+      if (after !== undefined && (last?.last_run ?? null) !== after) return false;
       this.#sql.exec(
         `insert into cron (name, last_ms, last_run) values (?, ?, ?)
-        on conflict (name) do update set last_ms = excluded.last_ms, last_run = excluded.last_run
-        where excluded.last_ms >= last_ms`,
+        on conflict (name) do update set last_ms = excluded.last_ms, last_run = excluded.last_run`,
         name,
         scheduledMs,
         run,
       );
+      return true;
     });
   }
 
@@ -163,10 +165,10 @@ export class IndexStore {
     return this.#sql.exec("select 1 from sqlite_master where type = 'table' and name = 'entry'").toArray().length > 0;
   }
 
-  #write(write: () => void): void {
-    this.#storage.transactionSync(() => {
+  #write<T>(write: () => T): T {
+    return this.#storage.transactionSync(() => {
       if (!this.#exists) this.#sql.exec(SCHEMA);
-      write();
+      return write();
     });
   }
 }

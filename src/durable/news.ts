@@ -1,4 +1,5 @@
 import type { IndexEntry } from "./index-entry.ts";
+import { HEARTBEAT_MS } from "./wakeup.ts";
 
 /** The index of runs, as a run calls it. */
 export interface IndexPort {
@@ -13,6 +14,8 @@ export interface Subject {
   /** These two are asked after every commit. */
   status(): string;
   revision(): number;
+  /** When it wants to be awake. */
+  wakeMs(): number | null;
   /** All that the index is told: asked when something may have to be told. */
   entry(): IndexEntry;
 }
@@ -22,12 +25,15 @@ const FIRST_MS = 250;
 const STATUS_MS = 1_000;
 /** Counts change with every report: they may be late. */
 const COUNTS_MS = 10_000;
+/** Limits let a run go on and wait many times a minute. */
+const MOVING: readonly string[] = ["running", "waiting"];
 /**
  * A wake-up that is so long past is told anew, since the index takes a run for lost that is overdue for much longer. Not sooner
  * where the next one is near too: a run that is busy has one every few seconds.
  */
 const OVERDUE_MS = 60_000;
 const RETRY_MS = [1_000, 2_000, 5_000, 15_000, 60_000] as const;
+const LONGEST_WAIT_MS = 60_000;
 
 /**
  * Tells the index of runs how a run stands. Nothing of this is stored: a run that is loaded anew tells it again, and the alarm
@@ -53,9 +59,16 @@ export class News {
     this.#onTold = onTold;
   }
 
-  /** Whether the index knows the run's end. */
+  /** Whether the run has finished, and the index knows all of that. */
   get isOver(): boolean {
-    return this.#subject.isFinished() && this.#told?.revision === this.#subject.revision();
+    if (!this.#told || !this.#subject.isFinished()) return false;
+    return this.#told.revision === this.#subject.revision() && this.#told.wakeMs === this.#subject.wakeMs();
+  }
+
+  /** When the object of a finished run must be awake to tell its end; nothing where that is told. */
+  againMs(nowMs: number): number | null {
+    if (this.isOver) return null;
+    return this.#failures > 0 ? Math.max(this.#laterMs, nowMs + HEARTBEAT_MS) : nowMs + HEARTBEAT_MS;
   }
 
   /** The index is known to have heard of the run's end in an earlier life of the object. */
@@ -72,8 +85,12 @@ export class News {
   /** Something may have changed. */
   look(nowMs: number): void {
     if (this.#telling || this.#isClosed || this.isOver) return;
+    // The clock may have been set back.
+    this.#toldMs = Math.min(this.#toldMs, nowMs);
+    this.#laterMs = Math.min(this.#laterMs, nowMs + LONGEST_WAIT_MS);
     const isOther = this.#subject.isFinished() || this.#told?.status !== this.#subject.status();
-    const dueMs = this.#failures > 0 ? this.#laterMs : isOther ? this.#statusMs : this.#laterMs;
+    const isUrgent = isOther && this.#failures === 0 && !this.#isPassing(nowMs);
+    const dueMs = isUrgent ? this.#statusMs : this.#laterMs;
     if (dueMs <= nowMs) this.#tell(nowMs);
     else if (isOther || this.#failures > 0) this.#lookAgain(dueMs - nowMs);
   }
@@ -85,6 +102,13 @@ export class News {
     await this.#telling;
   }
 
+  /** Whether the run goes on, or waits for a moment, as it did when it was told of: another will follow soon. */
+  #isPassing(nowMs: number): boolean {
+    const status = this.#subject.status();
+    if (!this.#told || !MOVING.includes(this.#told.status) || !MOVING.includes(status)) return false;
+    return status === "running" || (this.#subject.wakeMs() ?? 0) < nowMs + COUNTS_MS;
+  }
+
   /** When another status is told. */
   get #statusMs(): number {
     if (this.#subject.isFinished()) return 0;
@@ -94,7 +118,7 @@ export class News {
   #tell(nowMs: number): void {
     const entry = this.#subject.entry();
     this.#laterMs = nowMs + COUNTS_MS;
-    if (this.#told && !isNews(this.#told, entry, nowMs)) return;
+    if (this.#told && !this.#subject.isFinished() && !isNews(this.#told, entry, nowMs)) return;
     this.#telling = this.#port.put(entry).then(
       () => this.#heard(entry, nowMs),
       (error) => this.#failed(entry, error),
@@ -124,7 +148,7 @@ export class News {
   }
 }
 
-/** Whether the index is to hear of what has changed since it was told last. */
+/** Whether the index is to hear of what has changed in a run since it was told last. */
 function isNews(told: IndexEntry, entry: IndexEntry, nowMs: number): boolean {
   if (told.body !== entry.body || told.revision !== entry.revision) return true;
   const [toldMs, wakeMs] = [told.wakeMs ?? Infinity, entry.wakeMs ?? Infinity];

@@ -1,9 +1,8 @@
 import type { RunState } from "../core/run.ts";
-import { Deliveries, type Send } from "./deliveries.ts";
+import { type AnnouncedRun, Deliveries, type Receipt, type Send } from "./deliveries.ts";
 import type { DeliveryRow } from "./delivery-store.ts";
 import { type IndexPort, News, type Subject } from "./news.ts";
 import type { Store } from "./store.ts";
-import { HEARTBEAT_MS } from "./wakeup.ts";
 
 /** Whom a run tells of itself. */
 export interface OutboxPorts {
@@ -31,7 +30,6 @@ export class Outbox {
   readonly #send: Send;
   readonly #owner: OutboxOwner;
   readonly #url: string | null;
-  #sentMs: number | null = null;
   #isClosed = false;
 
   constructor(store: Store, url: string | null, ports: OutboxPorts, owner: OutboxOwner) {
@@ -44,14 +42,14 @@ export class Outbox {
   }
 
   /** The run has ended. Called in the transaction in which it has. */
-  ended(run: string, state: RunState): void {
+  ended(run: AnnouncedRun, state: RunState): void {
     if (this.#url !== null) this.deliveries.announce(run, state);
   }
 
-  /** When the object of a finished run must be awake for this. */
+  /** When the object of a finished run must be awake for this; nothing where all is told. */
   latestMs(nowMs: number): number | null {
-    const times = [this.deliveries.dueMs, this.news.isOver ? null : nowMs + HEARTBEAT_MS];
-    if (this.#sentMs !== null) times.push(this.#sentMs + LONGEST_SEND_MS);
+    const { dueMs, isSending } = this.deliveries;
+    const times = [isSending ? nowMs + LONGEST_SEND_MS : dueMs, this.news.againMs(nowMs)];
     const due = times.filter((ms) => ms !== null);
     return due.length === 0 ? null : Math.min(...due);
   }
@@ -61,7 +59,7 @@ export class Outbox {
     if (this.#isClosed) return;
     this.news.look(nowMs);
     const delivery = this.deliveries.take(nowMs);
-    if (delivery) this.#owner.waitUntil(this.#deliver(delivery, this.#url as string, nowMs));
+    if (delivery) this.#owner.waitUntil(this.#deliver(delivery, this.#url as string));
   }
 
   /** Nothing leaves any more, once this has resolved. */
@@ -70,12 +68,18 @@ export class Outbox {
     await this.news.close();
   }
 
-  async #deliver(delivery: DeliveryRow, url: string, nowMs: number): Promise<void> {
-    this.#sentMs = nowMs;
-    const receipt = await this.#send({ id: delivery.id, url, body: this.#owner.messageOf(delivery) });
-    this.#sentMs = null;
+  async #deliver(delivery: DeliveryRow, url: string): Promise<void> {
+    const receipt = await this.#try(delivery, url);
     if (this.#isClosed) return;
     this.#store.commit(() => this.deliveries.sent(delivery.id, receipt, Date.now()));
     this.#owner.onChange();
+  }
+
+  async #try(delivery: DeliveryRow, url: string): Promise<Receipt> {
+    try {
+      return await this.#send({ id: delivery.id, url, body: this.#owner.messageOf(delivery) });
+    } catch (error) {
+      return { httpStatus: null, error: String(error) };
+    }
   }
 }

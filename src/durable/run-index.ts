@@ -41,9 +41,12 @@ export class RunIndexObject extends DurableObject {
     return this.#store.crons();
   }
 
-  /** A cron is about to start a run: remembered first, so that the next one can ask for it. A time before the last is not. */
-  fired(name: string, scheduledMs: number, run: string): void {
-    this.#store.fired(name, scheduledMs, run);
+  /**
+   * A cron is about to start a run: remembered first, so that the next one can ask for it. With `after`, only where that was the
+   * last one, or where `null` none was. Returns whether it is remembered.
+   */
+  fired(name: string, scheduledMs: number, run: string, after?: string | null): boolean {
+    return this.#store.fired(name, scheduledMs, run, after);
   }
 
   /** A cron started no run, as its last one was not over. One that never started any has nothing to skip for. */

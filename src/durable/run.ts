@@ -32,7 +32,7 @@ import {
   type RunView,
   statusOfRun,
 } from "./view.ts";
-import { HEARTBEAT_MS, type Times, WakeUp } from "./wakeup.ts";
+import { HEARTBEAT_MS, WakeUp } from "./wakeup.ts";
 import type { Walk } from "./walk.ts";
 import { readReport, type WireReply, type WireReport, writeReply } from "./wire.ts";
 
@@ -116,23 +116,22 @@ export class FlowRunObject extends DurableObject {
     return new Store(storage, onFailure);
   }
 
-  /** Starts the run, or finds it started. What is answered is stored. */
-  async start(request: StartRequest): Promise<Started> {
+  /** Starts the run, or finds it started. What is answered is stored. Nothing is where one of the same id is not gone yet. */
+  async start(request: StartRequest): Promise<Started | null> {
     // During a deploy a Worker that knows neither of the two may call.
     const { id, flow, input, inputDigest, trigger = { type: "http", name: null }, callback = null } = request;
-    // One of the same id, which is that of an idempotency key, may not be gone yet.
+    // With an idempotency key a deleted run may have had the same id.
     if (this.#removal.isPending) await this.#removal.finish();
     if (this.#started) {
       const { row } = this.#started.walk;
       return { view: this.#view(this.#started), isNew: false, isSame: row.inputDigest === inputDigest };
     }
-    if (this.#removal.isPending)
-      throw new Error("The run that had this id is being deleted: try again in a few seconds");
+    if (this.#removal.isPending) return null;
     const { shape, version } = this.#registry.make(flow);
     const live = Live.begin(input);
     const createdMs = Date.now();
     this.#store.commit(() => {
-      // With an idempotency key a deleted run may have had the same id: what limiters heard of that was of an earlier life.
+      // What limiters heard of a deleted run was of an earlier life.
       const run = { id, flow, version, shape, inputDigest, createdMs, startedBy: trigger, callback };
       this.#store.create({ ...run, lives: createdMs, state: NEW_RUN });
       this.#store.longText.put("live", live);
@@ -203,7 +202,10 @@ export class FlowRunObject extends DurableObject {
 
   /** The index of runs takes the run for lost: it was not awake for long after it wanted to be. `false`: there is no such run. */
   async poke(): Promise<boolean> {
-    if (!this.#started) return false;
+    if (!this.#started) {
+      await this.#removal.finish();
+      return false;
+    }
     this.#outbox?.news.tellAnew();
     await this.alarm();
     return true;
@@ -325,6 +327,8 @@ export class FlowRunObject extends DurableObject {
   async #report(report: Report): Promise<Reply> {
     if (!this.#started || this.#started.walk.ledger.slots.isForeign(report.fence)) return overFor(report);
     const { desk, walk } = this.#started;
+    // What ends late is kept as a result: the index has to hear of it.
+    if (walk.isFinished && report.outcomes.length > 0) this.#outbox?.news.tellAnew();
     let hasHooks = false;
     const answered = this.#commit((_, nowMs) => {
       const effects = desk.take(report, nowMs);
@@ -346,7 +350,9 @@ export class FlowRunObject extends DurableObject {
   override async alarm(): Promise<void> {
     this.#wakeUp.rang();
     if (!this.#started) return this.#removal.finish();
-    if (keptUntil(this.#started.walk) <= Date.now()) return this.#forget();
+    // Whoever was to be told of its end may still be away.
+    const isPending = this.#outbox?.deliveries.dueMs !== null;
+    if (keptUntil(this.#started.walk) <= Date.now() && !isPending) return this.#forget();
     this.#rearm();
     // A turn that ends in an abort takes all its writes with it, the alarm's among them, so that one is made safe first.
     await this.ctx.storage.sync();
@@ -359,31 +365,31 @@ export class FlowRunObject extends DurableObject {
 
   /** The object was away: takes up what is stored. */
   #find(): void {
-    this.#store.commit(() => this.#store.migrate());
+    const isOlder = this.#store.commit(() => this.#store.migrate());
     if (this.#removal.isPending) setTimeout(() => this.ctx.waitUntil(this.#removal.finish()), 0);
-    else this.#load(true);
+    else this.#load(true, isOlder);
   }
 
-  /** Builds the run in memory from its rows. `isNew`: the object was away. */
-  #load(isNew: boolean): void {
+  /** Builds the run in memory from its rows. `isNew`: the object was away. `isOlder`: an earlier version has stored it. */
+  #load(isNew: boolean, isOlder = false): void {
     this.#started = this.#open();
     this.#outbox ??= this.#openOutbox();
     const { walk, permits } = this.#started;
     this.#store.commit(() => {
       const wasFinished = walk.isFinished;
       this.#running.recover(isNew);
-      if (walk.isFinished && !wasFinished) this.#outbox?.ended(walk.row.id, walk.state);
+      if (walk.isFinished && !wasFinished) this.#outbox?.ended(walk.row, walk.state);
     });
     if (walk.hasLimits) permits.restore(walk.ledger.heldItems());
     // To look at a run that has finished should cost no row: its alarm is set, unless it was kept by a version that set none.
-    if (walk.isFinished) void this.ctx.storage.getAlarm().then((atMs) => this.#rest(atMs));
+    if (walk.isFinished) void this.ctx.storage.getAlarm().then((atMs) => this.#rest(isOlder ? null : atMs));
     else {
       this.#rearm();
       setTimeout(() => this.#resume(true), 0);
     }
   }
 
-  /** A finished run was loaded. Its alarm is near until the index has heard of its end. */
+  /** A finished run was loaded. Its alarm is near until the index has heard of its end, which that of an earlier version has not. */
   #rest(alarmMs: number | null): void {
     if (!this.#started?.walk.isFinished) return;
     if (alarmMs === null || alarmMs < Date.now() + 2 * HEARTBEAT_MS) this.#rearm();
@@ -397,7 +403,8 @@ export class FlowRunObject extends DurableObject {
       isFinished: () => this.#running.walk.isFinished,
       status: () => this.#status,
       revision: () => this.#store.revision,
-      entry: () => entryOf(this.#running, this.#store, this.#outbox?.deliveries.dueMs ?? null, Date.now()),
+      wakeMs: () => this.#wakeMs,
+      entry: () => entryOf(this.#running, this.#store, this.#wakeMs, Date.now()),
       messageOf: ({ type }) => messageOf(this.#running, this.#store, type, Date.now()),
       waitUntil: (promise) => this.ctx.waitUntil(promise),
       onChange: () => {
@@ -488,7 +495,7 @@ export class FlowRunObject extends DurableObject {
     const { answer, effects, wakes, nudged } = this.#store.commit(() => {
       const wasFinished = walk.isFinished;
       const changed = change(running, nowMs);
-      if (walk.isFinished && !wasFinished) this.#outbox?.ended(walk.row.id, walk.state);
+      if (walk.isFinished && !wasFinished) this.#outbox?.ended(walk.row, walk.state);
       const isRunning = walk.state.status === "running";
       const nudged = isRunning ? walk.ledger.demand.nudge() : [];
       const fresh = isRunning ? walk.ledger.demand.wakeForWork(!walk.isBranching, nowMs) : [];
@@ -547,9 +554,9 @@ export class FlowRunObject extends DurableObject {
     const { walk, permits } = this.#started;
     const nowMs = Date.now();
     this.#outbox?.look(nowMs);
-    const times = timesOf(walk, permits, nowMs);
-    const alsoMs = walk.isFinished ? (this.#outbox?.latestMs(nowMs) ?? null) : null;
-    this.#wakeUp.setFor(alsoMs === null ? times : sooner(times, alsoMs), nowMs);
+    const untoldMs = walk.isFinished ? (this.#outbox?.latestMs(nowMs) ?? null) : null;
+    const times = untoldMs === null ? timesOf(walk, permits, nowMs) : { latestMs: untoldMs, dueMs: null };
+    this.#wakeUp.setFor(times, nowMs);
   }
 
   #view(running: Running): RunView {
@@ -560,6 +567,13 @@ export class FlowRunObject extends DurableObject {
     return outline(walk, this.#store, restOf(walk, permits), Date.now());
   }
 
+  /** When the run wants to be awake, for all that is known: whoever finds it asleep long after that wakes it. */
+  get #wakeMs(): number | null {
+    const { walk, permits } = this.#running;
+    const dueMs = walk.isFinished ? this.#outbox?.deliveries.dueMs : null;
+    return dueMs ?? timesOf(walk, permits, Date.now()).latestMs;
+  }
+
   get #status(): string {
     const { walk, permits } = this.#running;
     return statusOfRun(walk, restOf(walk, permits), Date.now());
@@ -568,10 +582,6 @@ export class FlowRunObject extends DurableObject {
   get #running(): Running {
     return this.#started as Running;
   }
-}
-
-function sooner({ latestMs, dueMs }: Times, ms: number): Times {
-  return { latestMs: Math.min(latestMs ?? ms, ms), dueMs: Math.min(dueMs ?? ms, ms) };
 }
 
 /** The answer to an executor of a run that there is not, or not any more. */

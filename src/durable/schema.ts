@@ -92,9 +92,9 @@ create table journal (
   body text not null        -- empty where it is in long_text
 );
 
--- What happened: what nodes told of their progress, and items that failed; the latest of it. Written with the hook, or by the
--- report of the executor.
-create table event (
+-- The latest events: what nodes told of their progress, and items that failed. Written with the hook, or by the report of the
+-- executor. Named for what it held at first: while a new version is deployed the one before must find it.
+create table emit (
   id integer primary key,
   body text not null        -- KeptEvent, JSON
 );
@@ -132,7 +132,7 @@ create table long_text (
 
 const BRANCH_TABLE = tableOf("branch");
 const JOURNAL_TABLE = tableOf("journal");
-const EVENT_TABLE = tableOf("event");
+const EMIT_TABLE = tableOf("emit");
 const SIGNAL_TABLE = tableOf("signal");
 const DELIVERY_TABLE = tableOf("delivery");
 
@@ -161,7 +161,7 @@ drop index item_due;
 create index item_due on item (due_ms) where status = 'deferred';
 ${BRANCH_TABLE}
 ${JOURNAL_TABLE}
-${EVENT_TABLE}`,
+${EMIT_TABLE}`,
   },
   { table: "run", column: "version", sql: "alter table run add column version text" },
   { table: "branch", column: "error", sql: "alter table branch add column error text" },
@@ -170,7 +170,6 @@ ${EVENT_TABLE}`,
     column: "redrives",
     sql: "alter table item add column redrives integer not null default 0",
   },
-  { table: "event", column: "id", sql: "alter table emit rename to event" },
   {
     table: "run",
     column: "revision",

@@ -103,12 +103,16 @@ export class Store {
     return this.#sql.exec("select 1 from sqlite_master where type = 'table' and name = 'run'").toArray().length > 0;
   }
 
-  /** Brings the tables of a run that an earlier version of this code started up to date. */
-  migrate(): void {
+  /** Brings the tables of a run that an earlier version of this code started up to date. Returns whether they were not. */
+  migrate(): boolean {
     const has = "select 1 from pragma_table_info(?) where name = ?";
+    let isOlder = false;
     for (const { table, column, sql } of MIGRATIONS) {
-      if (this.#sql.exec(has, table, column).toArray().length === 0) this.#sql.exec(sql);
+      if (this.#sql.exec(has, table, column).toArray().length > 0) continue;
+      this.#sql.exec(sql);
+      isOlder = true;
     }
+    return isOlder;
   }
 
   create(run: Omit<RunRow, "losses">): void {

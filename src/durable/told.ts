@@ -1,5 +1,5 @@
 import type { IndexEntry } from "./index-entry.ts";
-import { restOf, timesOf } from "./rest.ts";
+import { restOf } from "./rest.ts";
 import type { Running } from "./running.ts";
 import type { Store } from "./store.ts";
 import { outline, outputOf, summarize } from "./view.ts";
@@ -11,16 +11,15 @@ const LONGEST_MESSAGE = 1_000;
 /** An output of at most so many characters is sent to the run's callback. */
 const LONGEST_OUTPUT = 1_000_000;
 
-/** What the index is told. `dueMs`: when a message to its callback is due. */
-export function entryOf({ walk, permits }: Running, store: Store, dueMs: number | null, nowMs: number): IndexEntry {
+/** What the index is told. `wakeMs`: when the run wants to be awake. */
+export function entryOf({ walk, permits }: Running, store: Store, wakeMs: number | null, nowMs: number): IndexEntry {
   const { error, ...summary } = summarize(walk, restOf(walk, permits), nowMs);
   const short = error && { ...error, message: error.message.slice(0, LONGEST_MESSAGE) };
-  const { latestMs } = timesOf(walk, permits, nowMs);
   return {
     ...{ id: summary.id, flow: summary.flow, status: summary.status, trigger: summary.trigger },
     createdMs: walk.row.createdMs,
     revision: store.revision,
-    wakeMs: walk.isFinished ? (dueMs ?? latestMs) : latestMs,
+    wakeMs,
     body: JSON.stringify({ ...summary, error: short }),
   };
 }

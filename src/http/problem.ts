@@ -21,6 +21,9 @@ export interface BodyError {
   detail: string;
 }
 
+/** A body of which everything is wrong is not answered with more than it has. */
+export const MOST_ERRORS = 100;
+
 /** An error for the client, as RFC 9457 writes it: what was expected, what came, what to do. */
 export class Problem extends HTTPException {
   readonly errors: BodyError[] | undefined;

@@ -2,12 +2,11 @@ import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { InferOutput } from "valibot";
 import { describe } from "../core/describe.ts";
+import type { IndexPage, IndexQuery } from "../durable/index-entry.ts";
 import type { Registry } from "../durable/registry.ts";
 import type { Started } from "../durable/run.ts";
-import type { RunIndexObject } from "../durable/run-index.ts";
 import type { ResultPage, RunView } from "../durable/view.ts";
 import { VERSION } from "../version.ts";
-import { callObject } from "./call.ts";
 import { events } from "./events.ts";
 import {
   readIdempotencyKey,
@@ -55,7 +54,8 @@ export interface Doors {
   starter: Starter;
   crons: CronDoor;
   webhooks: WebhookDoor;
-  index(): DurableObjectStub<RunIndexObject>;
+  /** The list of all runs. */
+  list(query: IndexQuery): Promise<IndexPage>;
   /** Who may call. */
   auth: MiddlewareHandler;
   /** Throws where the Worker lacks what it must declare. */
@@ -106,13 +106,11 @@ export function routes(doors: Doors) {
         limit,
         cursor,
       } = context.req.valid("query");
-      const { runs, next } = await callObject(doors.index, (index) =>
-        index.list({
-          ...{ flow, status, trigger, triggerName: name, limit: Math.floor(limit), after: readRunPlace(cursor) },
-          fromMs: from === undefined ? null : Date.parse(from),
-          toMs: to === undefined ? null : Date.parse(to),
-        }),
-      );
+      const { runs, next } = await doors.list({
+        ...{ flow, status, trigger, triggerName: name, limit: Math.floor(limit), after: readRunPlace(cursor) },
+        fromMs: from === undefined ? null : Date.parse(from),
+        toMs: to === undefined ? null : Date.parse(to),
+      });
       return json<RunList>(`{"runs":[${runs.join(",")}],"cursor":${JSON.stringify(writeRunPlace(next))}}`);
     })
     .get("/runs/:id", async (context) =>

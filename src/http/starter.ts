@@ -4,7 +4,7 @@ import type { Registry } from "../durable/registry.ts";
 import type { Started } from "../durable/run.ts";
 import { digest, keyedRunId, newRunId } from "./ids.ts";
 import { checkObject } from "./plain.ts";
-import { type BodyError, Problem } from "./problem.ts";
+import { type BodyError, MOST_ERRORS, Problem } from "./problem.ts";
 import type { Runs } from "./runs.ts";
 
 /** What is to be started, whoever asks for it. */
@@ -41,7 +41,11 @@ export class Starter {
       key === null ? null : digest(given),
     ]);
     if (callback !== null) this.#checkCallback(callback);
-    return this.#runs.call(id, (run) => run.start({ id, flow, input: valid, inputDigest, trigger, callback }));
+    const started = await this.#runs.call(id, (run) =>
+      run.start({ id, flow, input: valid, inputDigest, trigger, callback }),
+    );
+    if (started) return started;
+    throw new Problem(503, `The run that had this key, ${id}, is being deleted: try again in a few seconds.`);
   }
 }
 
@@ -50,7 +54,9 @@ async function checkInput(schema: StandardSchema | undefined, input: object): Pr
   if (!schema) return input;
   const result = await schema["~standard"].validate(input);
   if (!result.issues) return result.value;
-  const errors: BodyError[] = result.issues.map(({ path, message }) => ({ pointer: pointerTo(path), detail: message }));
+  const errors: BodyError[] = result.issues
+    .slice(0, MOST_ERRORS)
+    .map(({ path, message }) => ({ pointer: pointerTo(path), detail: message }));
   const [first] = errors;
   const where = first?.pointer ? ` at ${first.pointer}` : "";
   throw new Problem(422, `The input is not what the flow takes${where}: ${first?.detail}`, errors);

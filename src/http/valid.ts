@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from "hono";
 import * as v from "valibot";
 import { pointerTo } from "../core/schema.ts";
-import { type BodyError, Problem } from "./problem.ts";
+import { type BodyError, MOST_ERRORS, Problem } from "./problem.ts";
 
 type AnySchema = v.GenericSchema<unknown, unknown>;
 type Checks<K extends string, S extends AnySchema> = MiddlewareHandler<
@@ -44,7 +44,7 @@ export function checkBody<S extends AnySchema & { pipe: readonly [{ entries: obj
   const { issues = [], output } = v.safeParse(schema, isObject ? body : null, ONE_EACH);
   const known = Object.keys(schema.pipe[0].entries);
   const unknown = isObject ? Object.keys(body).filter((key) => !known.includes(key)) : [];
-  const errors = [...errorsOf(issues), ...unknown.map((key) => unknownKey(key, known))];
+  const errors = [...errorsOf(issues), ...unknown.map((key) => unknownKey(key, known))].slice(0, MOST_ERRORS);
   const [first] = errors;
   if (first) throw new Problem(422, first.detail, errors);
   return output;

@@ -65,7 +65,7 @@ export class Callbacks {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     // What is not read would keep the connection.
-    await response.body?.cancel();
+    await response.body?.cancel().catch(() => undefined);
     return { httpStatus: response.status, error: null };
   }
 }

@@ -9,7 +9,8 @@ import type { Cron, CronTable } from "./cron-table.ts";
 /** What is remembered of crons. */
 export interface CronMemory {
   crons(): Promise<{ [name: string]: CronState }>;
-  fired(name: string, scheduledMs: number, run: string): Promise<void>;
+  /** `after`: only where that was the last run. Returns whether it is remembered. */
+  fired(name: string, scheduledMs: number, run: string, after?: string | null): Promise<boolean>;
   skipped(name: string, scheduledMs: number): Promise<void>;
 }
 
@@ -48,8 +49,8 @@ export class Crons {
     const cron = this.#table.named(name);
     if (!cron) return null;
     const nowMs = Date.now();
-    const started = await this.#start(cron, nowMs, key === null ? null : `cron\n${cron.name}\n${key}`);
-    await this.#memory.fired(cron.name, nowMs, started.view.id);
+    const started = await this.#start(cron, nowMs, key === null ? null : `cron\n${name}\n${key}`);
+    if (started.isNew) await this.#memory.fired(name, nowMs, started.view.id);
     return started;
   }
 
@@ -59,24 +60,40 @@ export class Crons {
   }
 
   async #fire(cron: Cron, scheduledMs: number): Promise<void> {
-    const key = `cron\n${cron.expression}\n${scheduledMs}`;
-    const id = await keyedRunId(cron.flow, key);
-    if (cron.overlap === "skip" && (await this.#isOverlapping(cron, scheduledMs, id))) {
-      await this.#memory.skipped(cron.name, scheduledMs);
-      console.log({ message: "A cron started no run: the one before goes on", cron: cron.name });
-      return;
-    }
-    // Remembered first: whoever comes next asks that run, and a run that was never started is in nobody's way.
-    await this.#memory.fired(cron.name, scheduledMs, id);
-    await this.#start(cron, scheduledMs, key);
+    const { name, flow, expression, overlap } = cron;
+    // Two crons may share an expression and a flow.
+    const key = `cron\n${name}\n${expression}\n${scheduledMs}`;
+    const id = await keyedRunId(flow, key);
+    if (await this.#isThere(id)) return;
+    const isFree =
+      overlap === "allow" ? await this.#memory.fired(name, scheduledMs, id) : await this.#claim(cron, scheduledMs, id);
+    if (isFree) await this.#start(cron, scheduledMs, key);
+    else console.log({ message: "A cron started no run: the one before goes on", cron: name });
   }
 
-  /** Whether the cron's last run goes on. Asked of the run itself: the list of runs may be late. */
-  async #isOverlapping({ name }: Cron, scheduledMs: number, id: string): Promise<boolean> {
-    const last = (await this.#memory.crons())[name];
-    if (!last || last.lastRun === id) return false;
-    if (last.skippedMs === scheduledMs) return true;
-    const run = await this.#runs.call(last.lastRun, (run) => run.view());
+  /**
+   * Remembers the run that is about to be started, unless the cron's last one goes on. That is asked of the run itself, since the
+   * list of runs may be late; a run that was remembered and never started is in nobody's way. Of several that are about to be
+   * started at once only one finds the last run as it was, and the others ask again.
+   */
+  async #claim({ name }: Cron, scheduledMs: number, id: string): Promise<boolean> {
+    for (;;) {
+      const last = (await this.#memory.crons())[name];
+      if (last?.lastRun === id) return true;
+      if (last && (last.skippedMs === scheduledMs || (await this.#goesOn(last.lastRun)))) {
+        await this.#memory.skipped(name, scheduledMs);
+        return false;
+      }
+      if (await this.#memory.fired(name, scheduledMs, id, last?.lastRun ?? null)) return true;
+    }
+  }
+
+  async #isThere(id: string): Promise<boolean> {
+    return (await this.#runs.call(id, (run) => run.view())) !== null;
+  }
+
+  async #goesOn(id: string): Promise<boolean> {
+    const run = await this.#runs.call(id, (run) => run.view());
     return run !== null && run.finishedAt === null;
   }
 

@@ -2,6 +2,7 @@ import { describeType } from "../core/errors.ts";
 import type { Registry } from "../durable/registry.ts";
 import type { RunView } from "../durable/view.ts";
 import { parseJson } from "../http/input.ts";
+import { checkObject } from "../http/plain.ts";
 import { Problem } from "../http/problem.ts";
 import type { Starter } from "../http/starter.ts";
 import { type Delivery, NoSecretError, UnverifiedError, type Verified, type Verify } from "./verify.ts";
@@ -44,6 +45,8 @@ export class Webhooks {
     const { verify, flow, input, callback } = this.#entries.get(name) as WebhookEntry;
     const { id } = await verified(verify, { body, headers });
     const payload = payloadOf(body, headers);
+    // What becomes the flow's input as it is must be an object, and so may what looks into it take for granted.
+    if (!input) checkObject(payload);
     const delivery: VerifiedDelivery = { id, body, headers };
     const { view } = await this.#starter.start({
       flow,
