@@ -117,7 +117,8 @@ export class IndexStore {
       if (after !== undefined && (last?.last_run ?? null) !== after) return false;
       this.#sql.exec(
         `insert into cron (name, last_ms, last_run) values (?, ?, ?)
-        on conflict (name) do update set last_ms = excluded.last_ms, last_run = excluded.last_run`,
+        on conflict (name) do update set last_ms = excluded.last_ms, last_run = excluded.last_run
+        where last_ms <> excluded.last_ms or last_run <> excluded.last_run`,
         name,
         scheduledMs,
         run,

@@ -226,7 +226,19 @@ describe("a cron", () => {
     ]);
   });
 
-  it("forgets no time for one before it", async () => {
+  it("is remembered by one alone of those that found the same last run", async () => {
+    const found = await inIndex((index) => [
+      index.fired("nightly", 100, "a", "nobody"),
+      index.fired("nightly", 100, "a", null),
+      index.fired("nightly", 100, "b", null),
+      index.fired("nightly", 200, "c", "a"),
+      index.fired("nightly", 200, "d", "a"),
+      index.crons()["nightly"],
+    ]);
+    expect(found).toEqual([false, true, false, true, false, cron(200, "c")]);
+  });
+
+  it("is known by the run it started last, whatever time that was for, and by the last time it skipped", async () => {
     const found = await inIndex((index) => {
       const states: unknown[] = [];
       const keep = () => states.push(index.crons()["nightly"]);
@@ -247,7 +259,7 @@ describe("a cron", () => {
     });
     expect(found).toEqual([
       cron(100, "a"),
-      cron(100, "a"),
+      cron(99, "b"),
       cron(100, "c"),
       cron(101, "d"),
       cron(101, "d", 50),
@@ -288,7 +300,7 @@ describe("what is written", () => {
       store.put({ ...told, createdMs: 1, revision: 9 });
       store.remove("a", 1);
       store.remove("b", 9);
-      store.fired("nightly", 4, "b");
+      store.fired("nightly", 5, "a");
       store.skipped("nightly", 5);
       store.skipped("hourly", 5);
       return [first > 0, rows().written];

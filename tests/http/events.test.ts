@@ -55,7 +55,7 @@ function folded(all: readonly StreamEvent[]): object {
 
 /** The events that are kept of a run, as they are stored. */
 async function keptOf(id: string): Promise<{ id: number; body: string }[]> {
-  return rows(id, "select id, body from event order by id");
+  return rows(id, "select id, body from emit order by id");
 }
 
 /** How long it took until the second comment came on a stream on which nothing else does: while the other tests run. */
