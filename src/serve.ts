@@ -143,6 +143,7 @@ export function serve<const F extends Flows>(options: ServeOptions<F>): Served {
   const crons = new Crons(cronTable(options, registry), starter, runs, {
     crons: () => index((runs) => runs.crons()),
     fired: (name, scheduledMs, run, after) => index((runs) => runs.fired(name, scheduledMs, run, after)),
+    started: (name, run) => index((runs) => runs.started(name, run)),
     skipped: (name, scheduledMs) => index((runs) => runs.skipped(name, scheduledMs)),
   });
   const webhooks = new Webhooks(options.webhooks ?? {}, registry, starter);
@@ -215,7 +216,8 @@ function objectOf<T extends Rpc.DurableObjectBranded>(name: string, id: string):
 function namespaceOf<T extends Rpc.DurableObjectBranded>(name: string): DurableObjectNamespace<T> {
   const namespace = (exports as { [name: string]: unknown })[name] as DurableObjectNamespace<T> | undefined;
   if (namespace?.getByName) return namespace;
-  throw new Error(
+  throw new Problem(
+    503,
     `Expected the Durable Object class ${name}, which this Worker does not declare. In the Worker: ` +
       `\`export const { ${CLASSES.join(", ")} } = app\`. In wrangler.toml:\n\n[exports.${name}]\ntype = "durable-object"\nstorage = "sqlite"\n`,
   );
@@ -224,7 +226,8 @@ function namespaceOf<T extends Rpc.DurableObjectBranded>(name: string): DurableO
 function queueOf(binding: string): Queue<Order> {
   const queue = (env as { [name: string]: unknown })[binding] as Queue<Order> | undefined;
   if (queue?.send) return queue;
-  throw new Error(
+  throw new Problem(
+    503,
     `Expected the queue binding ${binding}, which this Worker does not have. In wrangler.toml:\n\n` +
       `[[queues.producers]]\nbinding = "${binding}"\nqueue = "executions"\n\n[[queues.consumers]]\nqueue = "executions"\nmax_batch_size = 1\n`,
   );

@@ -52,5 +52,7 @@ export interface IndexPage {
 export interface CronState {
   lastMs: number;
   lastRun: string;
+  /** Since when it is about to be started; nothing where it has been. */
+  claimedMs: number | null;
   skippedMs: number | null;
 }

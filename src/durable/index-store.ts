@@ -29,6 +29,7 @@ create table cron (
   name text primary key,
   last_ms integer not null,
   last_run text not null,
+  claimed_ms integer,       -- since when that run is about to be started
   skipped_ms integer
 ) without rowid;
 `;
@@ -102,12 +103,11 @@ export class IndexStore {
   crons(): { [name: string]: CronState } {
     if (!this.#exists) return {};
     const states = this.#sql
-      .exec<{ name: string; last_ms: number; last_run: string; skipped_ms: number | null }>("select * from cron")
+      .exec<CronState & { name: string; [column: string]: SqlStorageValue }>(
+        `select name, last_ms as "lastMs", last_run as "lastRun", claimed_ms as "claimedMs", skipped_ms as "skippedMs" from cron`,
+      )
       .toArray()
-      .map(
-        ({ name, last_ms: lastMs, last_run: lastRun, skipped_ms: skippedMs }) =>
-          [name, { lastMs, lastRun, skippedMs }] as const,
-      );
+      .map(({ name, ...state }) => [name, state] as const);
     return Object.fromEntries(states);
   }
 
@@ -116,15 +116,21 @@ export class IndexStore {
       const [last] = this.#sql.exec<{ last_run: string }>("select last_run from cron where name = ?", name).toArray();
       if (after !== undefined && (last?.last_run ?? null) !== after) return false;
       this.#sql.exec(
-        `insert into cron (name, last_ms, last_run) values (?, ?, ?)
-        on conflict (name) do update set last_ms = excluded.last_ms, last_run = excluded.last_run
+        `insert into cron (name, last_ms, last_run, claimed_ms) values (?, ?, ?, ?)
+        on conflict (name) do update
+        set last_ms = excluded.last_ms, last_run = excluded.last_run, claimed_ms = excluded.claimed_ms
         where last_ms <> excluded.last_ms or last_run <> excluded.last_run`,
         name,
         scheduledMs,
         run,
+        after === undefined ? null : Date.now(),
       );
       return true;
     });
+  }
+
+  started(name: string, run: string): void {
+    if (this.#exists) this.#sql.exec("update cron set claimed_ms = null where name = ? and last_run = ?", name, run);
   }
 
   skipped(name: string, scheduledMs: number): void {

@@ -42,11 +42,16 @@ export class RunIndexObject extends DurableObject {
   }
 
   /**
-   * A cron is about to start a run: remembered first, so that the next one can ask for it. With `after`, only where that was the
-   * last one, or where `null` none was. Returns whether it is remembered.
+   * A cron has started a run. With `after` it is about to, which is remembered first, so that the next one can ask for it; and only
+   * where `after` was the last one, or where `null` none was. Returns whether it is remembered.
    */
   fired(name: string, scheduledMs: number, run: string, after?: string | null): boolean {
     return this.#store.fired(name, scheduledMs, run, after);
+  }
+
+  /** The run that a cron was about to start is started. */
+  started(name: string, run: string): void {
+    this.#store.started(name, run);
   }
 
   /** A cron started no run, as its last one was not over. One that never started any has nothing to skip for. */

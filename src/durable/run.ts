@@ -122,11 +122,8 @@ export class FlowRunObject extends DurableObject {
     const { id, flow, input, inputDigest, trigger = { type: "http", name: null }, callback = null } = request;
     // With an idempotency key a deleted run may have had the same id.
     if (this.#removal.isPending) await this.#removal.finish();
-    if (this.#started) {
-      const { row } = this.#started.walk;
-      return { view: this.#view(this.#started), isNew: false, isSame: row.inputDigest === inputDigest };
-    }
-    if (this.#removal.isPending) return null;
+    const found = this.find(inputDigest);
+    if (found || this.#removal.isPending) return found;
     const { shape, version } = this.#registry.make(flow);
     const live = Live.begin(input);
     const createdMs = Date.now();
@@ -142,6 +139,13 @@ export class FlowRunObject extends DurableObject {
     // After the answer: the flow's own hooks may take their time.
     setTimeout(() => this.#begin(), 0);
     return { view: this.#view(this.#started), isNew: true, isSame: true };
+  }
+
+  /** Finds the run started. Nothing is returned where it was not. */
+  find(inputDigest: string | null): Started | null {
+    if (!this.#started) return null;
+    const { row } = this.#started.walk;
+    return { view: this.#view(this.#started), isNew: false, isSame: row.inputDigest === inputDigest };
   }
 
   /** Nothing is returned, and nothing written, for a run that was never started. */

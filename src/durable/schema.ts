@@ -101,11 +101,12 @@ create table emit (
 
 -- What somebody sent to the run, and no node has taken yet.
 create table signal (
-  id text primary key,      -- the sender's, so that one that is sent again is known as such
+  seq integer primary key,  -- in the order in which they came
+  id text not null unique,  -- the sender's, so that one that is sent again is known as such
   name text not null,
   at_ms integer not null,
   body text not null        -- JSON
-) without rowid;
+);
 
 -- An end of the run that its callback is told of. Written with the end, and after each try.
 create table delivery (

@@ -33,7 +33,7 @@ export class SignalStore {
 
   /** Without their bodies, the earliest first. */
   list(): Omit<Signal, "body">[] {
-    const sql = 'select id, name, at_ms as "atMs" from signal order by at_ms, id';
+    const sql = 'select id, name, at_ms as "atMs" from signal order by seq';
     return this.#sql.exec<Omit<Signal, "body"> & Record<string, SqlStorageValue>>(sql).toArray();
   }
 }

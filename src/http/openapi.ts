@@ -160,6 +160,7 @@ const PROBLEMS: { readonly [status: number]: string } = {
 export function openApi(base: string, registry: Registry): Json {
   const named = { ...BODIES, ...ANSWERS, Problem: schemas.problem };
   const components = Object.entries(named).map(([name, schema]) => [name, schema ? outputSchema(schema) : {}] as const);
+  const inputs = inputSchemas(registry);
   return {
     openapi: "3.1.1",
     info: {
@@ -172,16 +173,38 @@ export function openApi(base: string, registry: Registry): Json {
     paths: Object.fromEntries(Object.entries(OPERATIONS).map(([path, methods]) => [path, pathItem(path, methods)])),
     components: {
       securitySchemes: { token: { type: "http", scheme: "bearer" } },
-      schemas: { ...Object.fromEntries(components), Input: inputsSchema(registry) },
+      schemas: { ...Object.fromEntries(components), ...inputs, Input: anyInput(Object.keys(inputs), registry) },
     },
   };
 }
 
-/** What flows take: any of the schemas they have, or any object where one has none. */
-function inputsSchema(registry: Registry): Json {
-  const own = registry.names.map((name) => inputSchema(registry.inputOf(name)));
-  const known = own.filter((schema) => schema !== null).map(({ $schema: _, ...schema }) => schema);
-  return known.length === 0 || known.length < own.length ? outputSchema(schemas.input) : { anyOf: known };
+/** The schemas that flows have of what they take, each under a name of its own. Names of flows may hold what such names may not. */
+function inputSchemas(registry: Registry): { [name: string]: Json } {
+  const own = registry.names.map((flow) => inputSchema(registry.inputOf(flow)));
+  const named = own.flatMap((schema, at) => {
+    if (schema === null) return [];
+    const { $schema: _, ...rest } = schema;
+    const name = `Input${at + 1}`;
+    return [[name, moved(rest, name) as Json] as const];
+  });
+  return Object.fromEntries(named);
+}
+
+/** A schema that is a part of the document now: what it refers to in itself is elsewhere. */
+function moved(schema: unknown, name: string): unknown {
+  if (Array.isArray(schema)) return schema.map((part) => moved(part, name));
+  if (typeof schema !== "object" || schema === null) return schema;
+  const entries = Object.entries(schema).map(([key, value]) => {
+    const isOwn = key === "$ref" && typeof value === "string" && value.startsWith("#");
+    return [key, isOwn ? `#/components/schemas/${name}${value.slice(1)}` : moved(value, name)];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** What flows take: any of their schemas, or any object where one has none. */
+function anyInput(names: readonly string[], registry: Registry): Json {
+  const isKnown = names.length > 0 && names.length === registry.names.length;
+  return isKnown ? { anyOf: names.map(reference) } : outputSchema(schemas.input);
 }
 
 function pathItem(path: string, methods: { readonly [method: string]: Operation }): Json {

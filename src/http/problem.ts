@@ -23,6 +23,7 @@ export interface BodyError {
 
 /** A body of which everything is wrong is not answered with more than it has. */
 export const MOST_ERRORS = 100;
+const LONGEST_TEXT = 600;
 
 /** An error for the client, as RFC 9457 writes it: what was expected, what came, what to do. */
 export class Problem extends HTTPException {
@@ -40,12 +41,18 @@ export function problemResponse(error: unknown): Response {
   if (error instanceof Problem) return respond(error.status, error.message, error);
   // What a middleware of the user's has thrown may have a response of its own.
   if (error instanceof HTTPException) return error.res ?? respond(error.status, error.message);
+  // What went wrong inside is for the log: it may say what is nobody's business outside.
   console.error({
     message: "A request failed",
     error: String(error),
     stack: error instanceof Error ? error.stack : null,
   });
-  return respond(500, error instanceof Error ? error.message : String(error));
+  return respond(500, "Something went wrong in this Worker: its log says what.");
+}
+
+/** What came is repeated in an error, and may be long. */
+function cut(text: string): string {
+  return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT)}…`;
 }
 
 function respond(
@@ -54,7 +61,8 @@ function respond(
   { errors, challenge = BEARER }: Pick<Partial<Problem>, "errors" | "challenge"> = {},
 ): Response {
   const title = TITLES[status] ?? "Error";
-  const body = { type: "about:blank", title, status, detail: detail || title, ...(errors ? { errors } : {}) };
+  const all = errors && { errors: errors.map((each) => ({ pointer: cut(each.pointer), detail: cut(each.detail) })) };
+  const body = { type: "about:blank", title, status, detail: cut(detail || title), ...all };
   const authenticate = status === 401 ? { "www-authenticate": challenge } : {};
   return new Response(JSON.stringify(body), {
     status,

@@ -195,7 +195,8 @@ function flowOf(context: Context, registry: Registry): string {
 
 /** The path under which the routes are mounted. */
 function baseOf(context: Context, route: string | RegExp): string {
-  return context.req.path.replace(route, "");
+  // As it was written: the path that Hono tells is decoded.
+  return new URL(context.req.url).pathname.replace(route, "");
 }
 
 async function start(context: Context, { registry, runs, starter }: Doors, wait: number | undefined) {

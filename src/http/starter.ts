@@ -1,7 +1,7 @@
-import { pointerTo, type StandardSchema } from "../core/schema.ts";
+import { pointerTo, type SchemaResult, type StandardSchema } from "../core/schema.ts";
 import type { Trigger } from "../durable/index-entry.ts";
 import type { Registry } from "../durable/registry.ts";
-import type { Started } from "../durable/run.ts";
+import type { Started, StartRequest } from "../durable/run.ts";
 import { digest, keyedRunId, newRunId } from "./ids.ts";
 import { checkObject } from "./plain.ts";
 import { type BodyError, MOST_ERRORS, Problem } from "./problem.ts";
@@ -33,17 +33,25 @@ export class Starter {
   }
 
   /** Starts a run, or finds it started. Throws a problem for what is not valid; then nothing is started. */
-  async start({ flow, input, key, trigger, callback }: StartOrder): Promise<Started> {
-    const given = checkObject(input);
-    const [valid, id, inputDigest] = await Promise.all([
-      checkInput(this.#registry.inputOf(flow), given),
-      key === null ? newRunId() : keyedRunId(flow, key),
-      key === null ? null : digest(given),
-    ]);
-    if (callback !== null) this.#checkCallback(callback);
-    const started = await this.#runs.call(id, (run) =>
-      run.start({ id, flow, input: valid, inputDigest, trigger, callback }),
-    );
+  async start(order: StartOrder): Promise<Started> {
+    const { flow, key } = order;
+    const input = checkObject(order.input);
+    const id = key === null ? newRunId() : await keyedRunId(flow, key);
+    const inputDigest = key === null ? null : await digest(input);
+    try {
+      const valid = await checkInput(this.#registry.inputOf(flow), input);
+      if (order.callback !== null) this.#checkCallback(order.callback);
+      return await this.#start({ ...order, id, input: valid, inputDigest });
+    } catch (error) {
+      // What was accepted once is, though what is valid may have changed since.
+      const found = key === null ? null : await this.#runs.call(id, (run) => run.find(inputDigest));
+      if (found) return found;
+      throw error;
+    }
+  }
+
+  async #start({ id, flow, input, inputDigest, trigger, callback }: Required<StartRequest>): Promise<Started> {
+    const started = await this.#runs.call(id, (run) => run.start({ id, flow, input, inputDigest, trigger, callback }));
     if (started) return started;
     throw new Problem(503, `The run that had this key, ${id}, is being deleted: try again in a few seconds.`);
   }
@@ -52,7 +60,7 @@ export class Starter {
 /** What the flow's schema makes of its input. */
 async function checkInput(schema: StandardSchema | undefined, input: object): Promise<unknown> {
   if (!schema) return input;
-  const result = await schema["~standard"].validate(input);
+  const result = await validate(schema, input);
   if (!result.issues) return result.value;
   const errors: BodyError[] = result.issues
     .slice(0, MOST_ERRORS)
@@ -60,4 +68,14 @@ async function checkInput(schema: StandardSchema | undefined, input: object): Pr
   const [first] = errors;
   const where = first?.pointer ? ` at ${first.pointer}` : "";
   throw new Problem(422, `The input is not what the flow takes${where}: ${first?.detail}`, errors);
+}
+
+async function validate(schema: StandardSchema, input: object): Promise<SchemaResult<unknown>> {
+  try {
+    return await schema["~standard"].validate(input);
+  } catch (error) {
+    // Of an input in which very much is wrong a library may make more than its stack can hold.
+    if (error instanceof RangeError) return { issues: [{ message: `It cannot be checked: ${error.message}` }] };
+    throw error;
+  }
 }

@@ -9,10 +9,14 @@ import type { Cron, CronTable } from "./cron-table.ts";
 /** What is remembered of crons. */
 export interface CronMemory {
   crons(): Promise<{ [name: string]: CronState }>;
-  /** `after`: only where that was the last run. Returns whether it is remembered. */
+  /** With `after` it is about to be started, if that was the last run. Returns whether it is remembered. */
   fired(name: string, scheduledMs: number, run: string, after?: string | null): Promise<boolean>;
+  started(name: string, run: string): Promise<void>;
   skipped(name: string, scheduledMs: number): Promise<void>;
 }
+
+/** So soon a run is started that is about to be, or it never is: the Worker was lost in between. */
+const CLAIM_MS = 30_000;
 
 /** Starts runs by the clock. */
 export class Crons {
@@ -49,7 +53,7 @@ export class Crons {
     const cron = this.#table.named(name);
     if (!cron) return null;
     const nowMs = Date.now();
-    const started = await this.#start(cron, nowMs, key === null ? null : `cron\n${name}\n${key}`);
+    const started = await this.#start(cron, await cron.input(nowMs), key === null ? null : `cron\n${name}\n${key}`);
     if (started.isNew) await this.#memory.fired(name, nowMs, started.view.id);
     return started;
   }
@@ -65,22 +69,25 @@ export class Crons {
     const key = `cron\n${name}\n${expression}\n${scheduledMs}`;
     const id = await keyedRunId(flow, key);
     if (await this.#isThere(id)) return;
-    const isFree =
-      overlap === "allow" ? await this.#memory.fired(name, scheduledMs, id) : await this.#claim(cron, scheduledMs, id);
-    if (isFree) await this.#start(cron, scheduledMs, key);
-    else console.log({ message: "A cron started no run: the one before goes on", cron: name });
+    const input = await cron.input(scheduledMs);
+    if (overlap === "skip" && !(await this.#claim(name, scheduledMs, id))) {
+      console.log({ message: "A cron started no run: the one before goes on", cron: name });
+      return;
+    }
+    await this.#start(cron, input, key);
+    if (overlap === "skip") await this.#memory.started(name, id);
+    else await this.#memory.fired(name, scheduledMs, id);
   }
 
   /**
-   * Remembers the run that is about to be started, unless the cron's last one goes on. That is asked of the run itself, since the
-   * list of runs may be late; a run that was remembered and never started is in nobody's way. Of several that are about to be
-   * started at once only one finds the last run as it was, and the others ask again.
+   * Remembers the run that is about to be started, unless the cron's last one goes on. Of several that are about to be started at
+   * once only one finds the last run as it was, and the others ask again.
    */
-  async #claim({ name }: Cron, scheduledMs: number, id: string): Promise<boolean> {
+  async #claim(name: string, scheduledMs: number, id: string): Promise<boolean> {
     for (;;) {
       const last = (await this.#memory.crons())[name];
       if (last?.lastRun === id) return true;
-      if (last && (last.skippedMs === scheduledMs || (await this.#goesOn(last.lastRun)))) {
+      if (last && (last.skippedMs === scheduledMs || (await this.#goesOn(last)))) {
         await this.#memory.skipped(name, scheduledMs);
         return false;
       }
@@ -88,18 +95,18 @@ export class Crons {
     }
   }
 
+  /** Asked of the run itself: the list of runs may be late. One that was never started is in the way for a moment alone. */
+  async #goesOn({ lastRun, claimedMs }: CronState): Promise<boolean> {
+    const run = await this.#runs.call(lastRun, (run) => run.view());
+    if (run !== null) return run.finishedAt === null;
+    return claimedMs !== null && Date.now() < claimedMs + CLAIM_MS;
+  }
+
   async #isThere(id: string): Promise<boolean> {
     return (await this.#runs.call(id, (run) => run.view())) !== null;
   }
 
-  async #goesOn(id: string): Promise<boolean> {
-    const run = await this.#runs.call(id, (run) => run.view());
-    return run !== null && run.finishedAt === null;
-  }
-
-  async #start(cron: Cron, scheduledMs: number, key: string | null): Promise<Started> {
-    const { flow, name } = cron;
-    const input = await cron.input(scheduledMs);
+  #start({ flow, name }: Cron, input: unknown, key: string | null): Promise<Started> {
     return this.#starter.start({ flow, input, key, trigger: { type: "cron", name }, callback: null });
   }
 

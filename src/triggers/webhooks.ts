@@ -78,7 +78,8 @@ async function verified(verify: Verify, delivery: Delivery): Promise<Verified> {
 /** One that returns `false`, or nothing, has not said that the delivery is the sender's. */
 function isVerified(found: unknown): found is Verified {
   if (typeof found !== "object" || found === null || !("id" in found)) return false;
-  return found.id === null || typeof found.id === "string";
+  // An empty id would make all deliveries one.
+  return found.id === null || (typeof found.id === "string" && found.id !== "");
 }
 
 function payloadOf(body: Uint8Array, headers: Headers): unknown {

@@ -200,5 +200,6 @@ export const anyQuery = fc.record({
 export const cron = (lastMs: number, lastRun: string, skippedMs: number | null = null): CronState => ({
   lastMs,
   lastRun,
+  claimedMs: null,
   skippedMs,
 });

@@ -234,8 +234,14 @@ describe("a cron", () => {
       index.fired("nightly", 200, "c", "a"),
       index.fired("nightly", 200, "d", "a"),
       index.crons()["nightly"],
+      index.started("nightly", "a"),
+      index.crons()["nightly"],
+      index.started("nightly", "c"),
+      index.crons()["nightly"],
     ]);
-    expect(found).toEqual([false, true, false, true, false, cron(200, "c")]);
+    const claimed = { ...cron(200, "c"), claimedMs: expect.any(Number) };
+    const started = [claimed, undefined, claimed, undefined, cron(200, "c")];
+    expect(found).toEqual([false, true, false, true, false, ...started]);
   });
 
   it("is known by the run it started last, whatever time that was for, and by the last time it skipped", async () => {

@@ -6,6 +6,7 @@ import { emittingFlows } from "./emitting.ts";
 import { failingFlows } from "./failing.ts";
 import { failingBranches } from "./failing-branches.ts";
 import { changingFlows, workFlows } from "./flows.ts";
+import { frontFlows } from "./front-flows.ts";
 import { goldenFlows } from "./golden.ts";
 import { halfWrittenFlows, noteLife } from "./half-written-kills.ts";
 import { haltingFlows } from "./halting.ts";
@@ -19,6 +20,7 @@ import { isByHand, keepOrder, woken } from "./orders.ts";
 import { programFlows } from "./programs/index.ts";
 import { noteLoaded, randomFlow } from "./random-programs/stage.ts";
 import { retainingFlows } from "./retaining.ts";
+import { callbacks, crons, triggeredFlows, webhooks } from "./triggering.ts";
 
 // The Worker under test: served as any Worker would be. Only the calls of runs that a test executes by hand are kept back.
 
@@ -35,6 +37,7 @@ const app = serve({
     ...retainingFlows,
     ...goldenFlows,
     ...emittingFlows,
+    ...frontFlows,
     ...failingFlows,
     ...failingBranches,
     ...killingFlows,
@@ -42,15 +45,21 @@ const app = serve({
     ...mistakes,
     ...permitFlows,
     ...meteredFlows,
+    ...triggeredFlows,
     random: randomFlow,
   },
   limits: { ...permitLimits, ...meteredLimits },
+  crons,
+  webhooks,
+  callbacks,
 });
 
-export const { RateLimiter } = app;
+export const { RateLimiter, RunIndex } = app;
 
 export default {
   fetch: app.fetch,
+  scheduled: app.scheduled,
+  routes: app.routes,
   queue(batch: MessageBatch): Promise<void> {
     const messages = batch.messages.filter((message) => !isByHand(message.body));
     for (const { body } of batch.messages) if (isByHand(body)) keepOrder(body);
