@@ -44,6 +44,8 @@ export class News {
   readonly #subject: Subject;
   readonly #onTold: () => void;
   #told: IndexEntry | undefined;
+  /** Rises when what is being told may be out of date already. */
+  #edition = 0;
   #toldMs = 0;
   /** Not before then is there anything to tell but another status. */
   #laterMs = 0;
@@ -78,6 +80,7 @@ export class News {
 
   /** What the index has may be out of date, however well it was told. */
   tellAnew(): void {
+    this.#edition++;
     this.#told = undefined;
     this.#laterMs = 0;
   }
@@ -119,13 +122,14 @@ export class News {
     const entry = this.#subject.entry();
     this.#laterMs = nowMs + COUNTS_MS;
     if (this.#told && !this.#subject.isFinished() && !isNews(this.#told, entry, nowMs)) return;
+    const edition = this.#edition;
     this.#telling = this.#port.put(entry).then(
-      () => this.#heard(entry, nowMs),
+      () => this.#heard(edition === this.#edition ? entry : undefined, nowMs),
       (error) => this.#failed(entry, error),
     );
   }
 
-  #heard(entry: IndexEntry, atMs: number): void {
+  #heard(entry: IndexEntry | undefined, atMs: number): void {
     this.#told = entry;
     this.#toldMs = atMs;
     this.#failures = 0;

@@ -3,7 +3,8 @@ import { refusalOf } from "../core/address.ts";
 import type { Message, Receipt } from "../durable/deliveries.ts";
 import { Problem } from "../http/problem.ts";
 import { VERSION } from "../version.ts";
-import { type Secrets, signersOf } from "./secrets.ts";
+import type { Secrets } from "./secrets.ts";
+import { signersOf } from "./signers.ts";
 
 /** How runs tell others of their end. */
 export interface CallbackOptions {

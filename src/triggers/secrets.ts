@@ -1,4 +1,3 @@
-import { Webhook } from "standardwebhooks";
 import { describeType } from "../core/errors.ts";
 
 /**
@@ -6,11 +5,6 @@ import { describeType } from "../core/errors.ts";
  * nobody has set, is no secret.
  */
 export type Secrets = string | undefined | readonly (string | undefined)[];
-
-/** The spec asks for 24 at least. Some senders give fewer. */
-const SHORTEST_SECRET_BYTES = 16;
-const PREFIX = "whsec_";
-const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/;
 
 /** Those that are set. `owner` is what has them as its `secret`. */
 export function secretsOf(owner: string, secrets: Secrets): string[] {
@@ -20,26 +14,4 @@ export function secretsOf(owner: string, secrets: Secrets): string[] {
     throw new TypeError(`Expected \`secret\` of \`${owner}\` to be a string or several, got ${describeType(wrong)}`);
   }
   return list.filter((secret) => secret !== undefined && secret !== "") as string[];
-}
-
-/** Signs and verifies as Standard Webhooks describes it, by each secret that is set. A malformed one throws. */
-export function signersOf(owner: string, secrets: Secrets): Webhook[] {
-  return secretsOf(owner, secrets).map((secret) => signerOf(owner, secret));
-}
-
-/** What is wrong with a secret is said without it: errors are logged. */
-function signerOf(owner: string, secret: string): Webhook {
-  const encoded = secret.startsWith(PREFIX) ? secret.slice(PREFIX.length) : secret;
-  if (!BASE64.test(encoded)) {
-    throw new TypeError(
-      `Expected \`secret\` of \`${owner}\` to be \`${PREFIX}\` and base64, as the sender shows it, got other characters`,
-    );
-  }
-  const bytes = Math.floor((encoded.replace(/=+$/, "").length * 6) / 8);
-  if (bytes < SHORTEST_SECRET_BYTES) {
-    throw new RangeError(
-      `Expected \`secret\` of \`${owner}\` to be at least ${SHORTEST_SECRET_BYTES} bytes in base64, got ${bytes}`,
-    );
-  }
-  return new Webhook(encoded);
 }

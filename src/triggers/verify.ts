@@ -1,6 +1,7 @@
 import { verify as isSignedByGithub } from "@octokit/webhooks-methods";
 import { WebhookVerificationError } from "standardwebhooks";
-import { type Secrets, secretsOf, signersOf } from "./secrets.ts";
+import { type Secrets, secretsOf } from "./secrets.ts";
+import { signersOf } from "./signers.ts";
 
 /** A delivery as it came: nothing of the body is read before it is verified. */
 export interface Delivery {

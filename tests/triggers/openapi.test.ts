@@ -22,11 +22,33 @@ function registryOf(inputs: { [flow: string]: StandardSchema | null }): Registry
   return new Registry(Object.fromEntries(entries), { home: "object", limits: [] });
 }
 
+/** What flows take, with the schemas that it refers to in their place. */
 function inputIn(document: { [key: string]: unknown }): object {
-  return (document as { components: { schemas: { Input: object } } }).components.schemas.Input;
+  const { schemas } = (document as { components: { schemas: { [name: string]: object } } }).components;
+  const { anyOf, ...rest } = schemas["Input"] as { anyOf?: { $ref: string }[] };
+  const named = anyOf?.map(({ $ref }) => schemas[$ref.slice("#/components/schemas/".length)]);
+  return named ? { ...rest, anyOf: named } : rest;
 }
 
+const Named = z.object({ name: z.string() }).meta({ id: "Named" });
+interface Tree {
+  leaves: Tree[];
+}
+const Trees: z.ZodType<Tree> = z.object({ leaves: z.array(z.lazy(() => Trees)) });
+
 describe("the OpenAPI document", () => {
+  it("has the references of a flow's schema lead to where that is in it", async () => {
+    const inputs = { named: z.object({ first: Named, others: z.array(Named) }), "a tree": Trees };
+    const document = openApi("", registryOf(inputs as unknown as typeof SCHEMAS));
+    const validator = new Validator();
+    expect(await validator.validate(structuredClone(document))).toEqual({ valid: true });
+    expect(() => validator.resolveRefs()).not.toThrow();
+    const text = JSON.stringify(document);
+    expect(text).toContain('"$ref":"#/components/schemas/Input1/$defs/Named"');
+    expect(text).toContain('"$ref":"#/components/schemas/Input2"');
+    expect(text).not.toMatch(/"\$ref":"#(?!\/components)/);
+  });
+
   it.each<[string, string, Registry]>([
     ["whose flows take anything", "", registryOf({ any: null })],
     ["whose flows say what they take", "/jobs", registryOf(SCHEMAS)],
