@@ -109,7 +109,15 @@ export class RateLimiter extends app.RateLimiter {
   }
 }
 
+export class RunIndex extends app.RunIndex {
+  constructor(ctx: DurableObjectState, env: object) {
+    countRows(ctx.storage);
+    super(ctx, env);
+  }
+}
+
 countCalls(FlowRun.prototype, ["enter", "report"]);
+countCalls(RunIndex.prototype, ["put"]);
 countCalls(FlowRun.prototype, ["hear"], "limiterCalls");
 countCalls(RateLimiter.prototype, ["exchange"], "limiterCalls");
 
