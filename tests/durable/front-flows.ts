@@ -69,6 +69,22 @@ const byArktype = type({
   "weights?": { "[string]": "number" },
 }).narrow(({ words }, context) => !words.includes("taken") || context.reject({ expected: "free", path: ["words"] }));
 
+/** Nothing that is not named may be there: what is wrong then names it. */
+const noOthers = z.strictObject({ words: z.array(z.string()) }).transform(toOldWords);
+
+/** Whether the flow `words, while wanted` takes any: the test says so. */
+export const wanted = { are: true };
+
+const whileWanted = z
+  .object({ words: z.array(z.string()) })
+  .refine(() => wanted.are, "Expected no more words")
+  .transform(toOldWords);
+
+/** What says what is valid is not there. */
+const byDatabase = z.object({ words: z.array(z.string()) }).transform((): Words => {
+  throw new Error("db down: secret");
+});
+
 /** Flows that say what they take. */
 export const frontFlows = {
   "words by zod": { input: byZod, flow: lengths },
@@ -87,6 +103,9 @@ export const frontFlows = {
     })),
     flow: () => new Flow(new Node()),
   },
+  "words, and no others": { input: noOthers, flow: lengths },
+  "words, while wanted": { input: whileWanted, flow: lengths },
+  "words, by a database": { input: byDatabase, flow: lengths },
 } satisfies { [name: string]: FlowEntries };
 
 function toOldWords({ words }: { words: string[] }): Words {

@@ -5,9 +5,12 @@ import { newStage } from "../durable/stage.ts";
 import { call, inRun, start } from "../durable/support.ts";
 import worker from "../durable/worker.ts";
 import { expectNothingStarted } from "./client.ts";
-import { problemOf } from "./problem.ts";
+import { type ProblemJson, problemOf } from "./problem.ts";
 
-const LONGEST_MESSAGE = 600;
+/** 600 characters, and a mark that there were more. */
+const LONGEST_TEXT = 601;
+const MOST_ERRORS = 100;
+const LARGEST_ANSWER = 200_000;
 
 /** A run that goes on, for calls that are wrong in something else than their id. */
 let going: string;
@@ -34,23 +37,35 @@ interface Hostile {
 }
 
 /** Sends it all, and expects a problem each time, of one of these statuses; nothing is started and nothing changed. */
-async function expectRefused(calls: Hostile[], statuses: number[]): Promise<void> {
-  await expectNothingStarted(async () => {
+async function refusals(calls: Hostile[], statuses: number[]): Promise<ProblemJson[]> {
+  const problems = await expectNothingStarted(async () => {
+    const problems: ProblemJson[] = [];
     for (const { method, path, body, headers = {} } of calls) {
       const type = body === undefined ? {} : { "content-type": "application/json" };
       const sent = typeof body === "function" ? body() : body;
       const response = await call(path, { method, headers: { ...type, ...headers }, ...(sent ? { body: sent } : {}) });
       const shown = `${method} ${path.slice(0, 80)} ${response.status}`;
       expect(statuses, shown).toContain(response.status);
-      const { title, detail, errors = [] } = await problemOf(response);
+      expect((await response.clone().text()).length, shown).toBeLessThan(LARGEST_ANSWER);
+      const problem = await problemOf(response);
+      const { title, detail, errors = [] } = problem;
       expect(title).not.toBe("");
-      // What the Worker has is its own affair, however much that is.
-      const [message = ""] = detail.split("; there are: ");
-      expect(message.length, shown).toBeLessThanOrEqual(LONGEST_MESSAGE);
-      for (const error of errors) expect(error.pointer === "" || error.pointer.startsWith("/"), shown).toBe(true);
+      expect(detail.length, shown).toBeLessThanOrEqual(LONGEST_TEXT);
+      expect(errors.length, shown).toBeLessThanOrEqual(MOST_ERRORS);
+      for (const { pointer, detail } of errors) {
+        expect(pointer === "" || pointer.startsWith("/"), shown).toBe(true);
+        expect(Math.max(pointer.length, detail.length), shown).toBeLessThanOrEqual(LONGEST_TEXT);
+      }
+      problems.push(problem);
     }
+    return problems;
   });
   expect(await look()).toEqual(stored);
+  return problems;
+}
+
+async function expectRefused(calls: Hostile[], statuses: number[]): Promise<void> {
+  await refusals(calls, statuses);
 }
 
 /** The calls that take a body, each at something that there is. */
@@ -151,6 +166,98 @@ describe("a body", () => {
   ])("that does not fit what its flow takes is 422: %s", (body) =>
     expectRefused([{ method: "POST", path: "/flows/words%20by%20zod/runs", body }], [422]),
   );
+});
+
+describe("an error repeats a part of what came, where that is long:", () => {
+  const long = (length: number) => "x".repeat(length);
+  const LIBRARIES = ["zod", "valibot", "arktype"] as const;
+  const words = (library: string, body: object | string) => ({
+    method: "POST",
+    path: `/flows/words%20by%20${library}/runs`,
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  const change = (body: string) => ({ method: "PATCH", path: "/limits/http-unused", body });
+
+  it.each([
+    ["text", `"${long(10_000)}"`],
+    ["arrays in arrays", "[".repeat(100_000) + "]".repeat(100_000)],
+    ["numbers", `[${"5,".repeat(100_000)}5]`],
+  ])("what a limit cannot be, %s", async (_, value) => {
+    const calls = ["requests", "periodMs", "key"].map((name) => change(`{"${name}":${value}}`));
+    const problems = await refusals([...calls, change(`{"requests":5,"more":${value}}`)], [422]);
+    for (const { errors } of problems) expect(errors?.length).toBeGreaterThan(0);
+  });
+
+  it("the name of what no limit has", async () => {
+    const [problem] = await refusals([change(`{"requests":5,"${long(10_000)}":1}`)], [422]);
+    expect(problem?.errors?.map(({ pointer }) => pointer)).toEqual([expect.stringMatching(/^\/x{500,}…$/)]);
+  });
+
+  it("a content-type", async () => {
+    const calls = withBody('{"a":1}', { "content-type": `text/${long(5_000)}` });
+    const problems = await refusals(
+      calls.filter(({ path }) => !path.startsWith("/webhooks")),
+      [415],
+    );
+    for (const { detail } of problems)
+      expect(detail).toMatch(/^Expected a body of type application\/json, got `text\/x/);
+  });
+
+  it("a path that leads nowhere", async () => {
+    const paths = [`/${long(5_000)}`, `/runs/${going}/${long(5_000)}`, `/${"%F0%9F%92%A9".repeat(1_000)}`];
+    const calls = paths.flatMap((path) => ["GET", "POST", "DELETE"].map((method) => ({ method, path })));
+    await expectRefused(calls, [404]);
+  });
+
+  it.each(LIBRARIES)("a key and a value that do not fit a schema of %s", async (library) => {
+    const bodies = [
+      { words: [], weights: { [long(10_000)]: long(10_000) } },
+      { words: [], most: long(10_000) },
+      { words: long(10_000) },
+      { words: [], weights: { ["~/".repeat(10_000)]: true } },
+    ];
+    const problems = await refusals(
+      bodies.map((body) => words(library, body)),
+      [422],
+    );
+    const pointers = problems.map(({ errors }) => errors?.map(({ pointer }) => pointer));
+    expect(pointers).toEqual([
+      [expect.stringMatching(/^\/weights\/x{500,}…$/)],
+      ["/most"],
+      ["/words"],
+      [expect.stringMatching(/^\/weights\/(~0~1){100,}/)],
+    ]);
+  });
+
+  it("a key of which the schema's own message tells", async () => {
+    const path = "/flows/words%2C%20and%20no%20others/runs";
+    const body = `{"words":[],"${long(10_000)}":1}`;
+    const [problem] = await refusals([{ method: "POST", path, body }], [422]);
+    expect(problem?.errors).toEqual([{ pointer: "", detail: expect.stringMatching(/x{500,}…$/) }]);
+  });
+
+  it("the first hundred of 100,000 keys that no limit has", async () => {
+    const keys = Array.from({ length: 100_000 }, (_, at) => `"unknown ${at}":1`);
+    const [problem] = await refusals([change(`{${keys.join(",")}}`), change(`{"requests":5,${keys}}`)], [422]);
+    expect(problem?.errors).toHaveLength(MOST_ERRORS);
+  });
+
+  it.each(LIBRARIES)("the first hundred of 1,000 items that are wrong, by %s", async (library) => {
+    const weights = Array.from({ length: 1_000 }, (_, at) => [`${at} ${long(1_000)}`, long(1_000)]);
+    const bodies = [{ words: Array(1_000).fill(5) }, { words: [], weights: Object.fromEntries(weights) }];
+    const problems = await refusals(
+      bodies.map((body) => words(library, body)),
+      [422],
+    );
+    for (const { errors } of problems) expect(errors).toHaveLength(MOST_ERRORS);
+  });
+
+  it("what it says of 200,000 items that are wrong, which a library may not be able to list", async () => {
+    const body = `{"words":[${"5,".repeat(199_999)}5]}`;
+    const [problem] = await refusals([words("zod", body)], [422]);
+    expect(problem?.detail).toMatch(/^The input is not what the flow takes/);
+    expect(problem?.errors?.length).toBeGreaterThan(0);
+  });
 });
 
 /** What no name or id is, as it stands in a path. */

@@ -1,16 +1,24 @@
+import { createExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import * as v from "valibot";
-import { beforeEach, describe, expect, expectTypeOf, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, expectTypeOf, it } from "vitest";
 import { z } from "zod";
 import { serve } from "../../src/cloudflare.ts";
 import { Flow, Node } from "../../src/index.ts";
-import type { frontFlows, Words } from "../durable/front-flows.ts";
+import { tasks, workFlows } from "../durable/flows.ts";
+import { type frontFlows, type Words, wanted } from "../durable/front-flows.ts";
 import { newStage } from "../durable/stage.ts";
 import { call, getRun, post, type Run, storedOutput } from "../durable/support.ts";
+import { SECRETS } from "../durable/triggering.ts";
 import { expectNothingStarted } from "./client.ts";
 import { problemOf } from "./problem.ts";
+import { Logs } from "./triggered.ts";
 
 beforeEach(() => {
   newStage();
+});
+afterEach(() => {
+  wanted.are = true;
 });
 
 const LIBRARIES = ["zod", "valibot", "arktype"] as const;
@@ -100,6 +108,67 @@ describe("a flow whose schema makes something of its input that is no JSON", () 
       at: new Date(0),
       total: 2n,
     });
+  });
+});
+
+describe("a start that was accepted", () => {
+  it("is found again by its key, though its input would not fit any more", async () => {
+    const flow = "words, while wanted";
+    const key = { "idempotency-key": "wanted once" };
+    const first = await (await startWords(flow, { words: ["a"] }, key)).json<Run>();
+    wanted.are = false;
+    // So it is for whoever comes now, also with a key that nobody had.
+    for (const late of [{}, { "idempotency-key": "too late" }]) {
+      expect((await startWords(flow, { words: ["a"] }, late)).status).toBe(422);
+    }
+    for (const [query, status] of [
+      ["", 202],
+      ["?wait=10", 200],
+    ] as const) {
+      const again = await post(`/flows/${encodeURIComponent(flow)}/runs${query}`, { words: ["a"] }, key);
+      expect([again.status, again.headers.get("idempotent-replayed")]).toEqual([status, "true"]);
+      expect(again.headers.get("location")).toBe(`/runs/${first.id}`);
+      expect(await again.json()).toEqual(first);
+    }
+    const other = await problemOf(await startWords(flow, { words: ["b"] }, key));
+    expect(other).toMatchObject({ status: 422, detail: expect.stringContaining(first.id) });
+    expect(await getRun(first.id)).toEqual(first);
+  });
+
+  it("is found again by its key, though its callback would be refused now", async () => {
+    // A Worker that takes such callbacks, which the one that the test calls does not.
+    const before = serve({ flows: workFlows, callbacks: { secret: SECRETS.callbacks, allowPrivate: true } });
+    const headers = { "content-type": "application/json", "idempotency-key": "local", callback: "http://127.0.0.1/" };
+    // The run does not end: nobody is told.
+    const input = { tasks: tasks(1, { gate: "never" }) };
+    const request = new Request("http://flows.test/flows/single/runs", {
+      ...{ method: "POST", headers, body: JSON.stringify(input) },
+    });
+    const first = await before.fetch(request, env, createExecutionContext());
+    expect(first.status).toBe(202);
+    const { id } = await first.json<Run>();
+    const another = { ...headers, "idempotency-key": "local, too late" };
+    expect((await post("/flows/single/runs", input, another)).status).toBe(422);
+    const again = await post("/flows/single/runs", input, headers);
+    expect([again.status, again.headers.get("idempotent-replayed")]).toEqual([202, "true"]);
+    expect((await again.json<Run>()).id).toBe(id);
+    const other = await problemOf(await post("/flows/single/runs", { tasks: [] }, headers));
+    expect(other).toMatchObject({ status: 422, detail: expect.stringContaining(id) });
+  });
+});
+
+describe("a schema that fails, and not for what it is given", () => {
+  it.each([{}, { "idempotency-key": "db" }])("is 500: what it says is logged and not answered, %j", async (headers) => {
+    const logs = new Logs();
+    try {
+      const response = await startWords("words, by a database", { words: ["a"] }, headers);
+      const text = await response.clone().text();
+      expect((await problemOf(response)).status).toBe(500);
+      expect(text).not.toMatch(/db down|secret/);
+      expect(logs.text).toContain("db down: secret");
+    } finally {
+      logs.end();
+    }
   });
 });
 

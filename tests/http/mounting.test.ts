@@ -75,6 +75,26 @@ describe("the API mounted in an app", () => {
     expect(await document.json()).toMatchObject({ servers: [{ url: "/a/flows/b/runs/runs" }] });
   });
 
+  it.each([
+    ["/a b", "/a%20b"],
+    ["/日本", "/%E6%97%A5%E6%9C%AC"],
+    ["/a b/日本", "/a%20b/%E6%97%A5%E6%9C%AC"],
+  ])("is found under a path that is written encoded, and its answers are: %s", async (path, base) => {
+    const odd = new Hono().route(path, worker.routes);
+    const locations = [
+      await odd.request(`${base}/flows/work/runs`, { method: "POST" }),
+      await odd.request(`${base}/crons/fit-of-two/run`, { method: "POST" }),
+    ].map(({ headers }) => headers.get("location") ?? "");
+    for (const location of locations) {
+      const id = location.slice(`${base}/runs/`.length);
+      expect(location).toBe(`${base}/runs/${id}`);
+      const found = await odd.request(location);
+      expect([found.status, (await found.json<{ id: string }>()).id]).toEqual([200, id]);
+    }
+    const document = await odd.request(`${base}/openapi.json`);
+    expect(await document.json()).toMatchObject({ servers: [{ url: base }] });
+  });
+
   it("answers every route that it has alone, with its own problems", async () => {
     const { id } = await ran("work", { tasks: [] });
     for (const { method, path } of liveRoutes()) {

@@ -1,5 +1,5 @@
 import { abortAllDurableObjects } from "cloudflare:test";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { keyedRunId, newRunId } from "../../src/http/ids.ts";
 import { tasks } from "../durable/flows.ts";
 import { woken } from "../durable/orders.ts";
@@ -10,6 +10,9 @@ import { problemOf } from "./problem.ts";
 let stage: Stage;
 beforeEach(() => {
   stage = newStage();
+});
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 const LONGEST = 600_000;
@@ -68,6 +71,22 @@ describe("POST /runs/:id/signals/:name", () => {
     for (const body of [1, 2, 3]) await sent(id, "again", body);
     expect(namesIn(await getRun(id))).toEqual(["again", "again", "again"]);
     expect((await keptIn(id)).map(({ body }) => body).sort()).toEqual([1, 2, 3]);
+  });
+
+  it("shows those of one millisecond in the order in which they came", async () => {
+    const { id } = await going();
+    vi.spyOn(Date, "now").mockReturnValue(Date.now());
+    // By their ids, and by their names, they would be in another order.
+    const names = Array.from({ length: 10 }, (_, at) => String(9 - at));
+    for (const name of names) await sent(id, name, {}, { "idempotency-key": name });
+    const unkeyed = Array.from({ length: 10 }, (_, at) => `unkeyed-${9 - at}`);
+    for (const name of unkeyed) await sent(id, name);
+    vi.restoreAllMocks();
+    const run = await getRun(id);
+    expect(new Set(run.signals.map(({ at }) => at)).size).toBe(1);
+    expect(namesIn(run)).toEqual([...names, ...unkeyed]);
+    await crash(runOf(id));
+    expect(namesIn(await getRun(id))).toEqual([...names, ...unkeyed]);
   });
 
   it("keeps one that is sent again with its Idempotency-Key once, also at the same time", async () => {

@@ -1,8 +1,9 @@
+import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { sign as signAsGithub } from "@octokit/webhooks-methods";
 import { Webhook } from "standardwebhooks";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { serve, standardWebhooks, UnverifiedError, type WebhookEntry } from "../../src/cloudflare.ts";
+import { type Delivery, serve, standardWebhooks, UnverifiedError, type WebhookEntry } from "../../src/cloudflare.ts";
 import { newStage, type Stage } from "../durable/stage.ts";
 import { call, finished, post, type Run } from "../durable/support.ts";
 import { custom, SECRETS, triggeredFlows } from "../durable/triggering.ts";
@@ -276,6 +277,7 @@ describe("a verifier of the user's own", () => {
     ["returns an empty object", () => ({})],
     ["returns an id that is none", () => ({ id: 7 })],
     ["returns an id that is not there", () => ({ id: undefined })],
+    ["returns an id that is empty", () => ({ id: "" })],
     ["promises nothing", async () => undefined],
   ])("that %s lets nobody in, and what it says is not shown", async (_, verify) => {
     custom.verify = verify as typeof custom.verify;
@@ -340,9 +342,16 @@ describe("a signed body that starts nothing", () => {
     expect(problem.errors).toEqual([{ pointer: "", detail: `Expected a JSON object, got ${got}` }]);
   });
 
-  it("is text where the hook makes no input of it: 422", async () => {
-    await refused(await deliver("orders", "order 7", signed("order 7", { type: "text/plain" })), 422);
+  it.each(["orders", "calling"])("is text where the hook makes no input of it: 422, %s", async (hook) => {
+    await refused(await deliver(hook, "order 7", signed("order 7", { type: "text/plain" })), 422);
   });
+
+  it.each(["null", "5", "[]", "[null]", '"text"'])(
+    "is no object, where the hook looks into it for a callback: 422, %s",
+    async (body) => {
+      await refused(await deliver("calling", body, signed(body, {})), 422);
+    },
+  );
 
   it("would change what its object inherits from: 422", async () => {
     const body = '{"__proto__":{"a":1}}';
@@ -377,6 +386,30 @@ describe("a hook with `input`", () => {
   ])("is given a payload of type %s", async (type, body, payload) => {
     const run = await runOf(await deliver("mapped", body, signed(body, { type })));
     expect((await finished(run.id)).output).toMatchObject({ payload });
+  });
+});
+
+describe("a hook that fails, and not for what it was sent", () => {
+  const fail = () => {
+    throw new Error("no such table: secret");
+  };
+  const verify = (delivery: Delivery) => custom.verify(delivery);
+  it.each<[string, Partial<WebhookEntry>]>([
+    ["input", { input: fail }],
+    ["input, later", { input: async () => fail() }],
+    ["callback", { callback: fail }],
+  ])("is 500: what it says is logged and not answered, %s", async (_, more) => {
+    const served = serve({ flows: triggeredFlows, webhooks: { failing: { verify, flow: "deed", ...more } } });
+    for (const id of [null, newId()]) {
+      custom.verify = () => ({ id });
+      const headers = { "content-type": "application/json" };
+      const request = new Request("http://flows.test/webhooks/failing", { method: "POST", headers, body: "{}" });
+      const response = await served.fetch(request, env, createExecutionContext());
+      const text = await response.clone().text();
+      await refused(response, 500);
+      expect(text).not.toMatch(/table|secret/);
+    }
+    expect(logs.text.match(/no such table: secret/g)?.length).toBeGreaterThanOrEqual(2);
   });
 });
 
