@@ -1,4 +1,4 @@
-import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
+import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -7,8 +7,9 @@ import { woken } from "../durable/orders.ts";
 import { newStage, type Stage, stage as stageOf } from "../durable/stage.ts";
 import { call, crash, finished, getRun, inRun, post, type Run, rows, runOf } from "../durable/support.ts";
 import { SECRETS, triggeredFlows } from "../durable/triggering.ts";
+import { theIndex } from "./client.ts";
 import { problemOf } from "./problem.ts";
-import { expectNoSecretIn, Logs, Starts } from "./triggered.ts";
+import { expectNoSecretIn, fire, Logs, Starts } from "./triggered.ts";
 
 const ORIGIN = "https://hooks.example.com:8443";
 const URL_SECRET = "hunter2";
@@ -147,6 +148,29 @@ function ring(id: string): Promise<boolean> {
 async function alarmMs(id: string): Promise<number> {
   await ring(id);
   return (await inRun(id, (storage) => storage.getAlarm())) as number;
+}
+
+/** When the list believes that the run wants to be awake. */
+function listedMs(id: string): Promise<number | undefined> {
+  return runInDurableObject(theIndex(), (_, { storage }) => {
+    const sql = "select wake_ms from entry where id = ?";
+    return storage.sql.exec<{ wake_ms: number }>(sql, id).toArray()[0]?.wake_ms;
+  });
+}
+
+/** The day on which a run is deleted. */
+function dayOf({ finishedAt }: Run): number {
+  return Date.parse(finishedAt as string) + 30 * DAY_MS;
+}
+
+const nothing = { tables: [], alarm: null };
+
+/** All that is stored where a run was. */
+function left(id: string): Promise<{ tables: object[]; alarm: number | null }> {
+  return inRun(id, async (storage) => ({
+    tables: storage.sql.exec("select name from sqlite_master where substr(name, 1, 1) <> '_'").toArray(),
+    alarm: await storage.getAlarm(),
+  }));
 }
 
 /** Reads a message as its receiver would, by the library's own hand. Throws for one that is not signed. */
@@ -465,6 +489,78 @@ describe("the alarm of a finished run", () => {
   });
 });
 
+describe("the list knows of a finished run", () => {
+  it("that it sleeps until its message is sent again, and then until the day on which it is deleted", async () => {
+    const id = await endedWith(500);
+    const { nextAt } = await delivered(id, { status: "pending", tries: 1 });
+    await expect.poll(() => listedMs(id), { interval: 5 }).toBe(Date.parse(nextAt as string));
+    await nextTry(id);
+    await delivered(id);
+    const dayMs = dayOf(await getRun(id));
+    await expect.poll(() => listedMs(id), { interval: 5 }).toBe(dayMs);
+    await expect.poll(() => alarmMs(id), { interval: 20 }).toBe(dayMs);
+  });
+
+  it("whose message was taken at once, or never will be, that it sleeps until that day", async () => {
+    for (const status of [200, 410]) {
+      const id = await endedWith(status);
+      const dayMs = dayOf(await getRun(id));
+      await expect.poll(() => listedMs(id), { interval: 5 }).toBe(dayMs);
+      await expect.poll(() => alarmMs(id), { interval: 20 }).toBe(dayMs);
+    }
+  });
+
+  it("whose message was taken that nobody has to look for it: the watchdog does not wake it", async () => {
+    const ids = await Promise.all([1, 2, 3].map(() => startCalling()));
+    for (const id of ids) {
+      await delivered(id);
+      const dayMs = dayOf(await getRun(id));
+      await expect.poll(() => alarmMs(id), { interval: 20 }).toBe(dayMs);
+    }
+    for (const id of ids) await crash(runOf(id));
+    const lives = woken.length;
+    const later = Date.now() + 3_600_000;
+    const overdue = (await theIndex().overdue(later, 1_000)).map((run) => run.id);
+    vi.useFakeTimers({ toFake: ["Date"], now: later });
+    try {
+      await fire("* * * * *", later);
+    } finally {
+      vi.useRealTimers();
+    }
+    for (const id of ids) {
+      expect(overdue).not.toContain(id);
+      expect(woken.slice(lives)).not.toContain(id);
+    }
+    expect(outside.hits).toHaveLength(3);
+  });
+});
+
+describe("a run that is kept for less time than its message is tried", () => {
+  it.each([200, 410])("is deleted once that was answered for good, and not before: %i", async (status) => {
+    outside.answers.push(500);
+    const started = await post("/flows/forgotten%20soon/runs", { count: 1 }, { callback: outside.url });
+    const { id } = await started.json<Run>();
+    await delivered(id, { tries: 1 });
+    const { finishedAt } = await getRun(id);
+    // It is kept for 50 ms, and its message is sent again after five seconds.
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.parse(finishedAt as string) + 4 * SECOND_MS });
+    try {
+      await ring(id);
+      expect(await deliveriesOf(id)).toMatchObject([{ status: "pending", tries: 1 }]);
+      expect((await call(`/runs/${id}`)).status).toBe(200);
+      expect(outside.hits).toHaveLength(1);
+    } finally {
+      vi.useRealTimers();
+    }
+    outside.answers.push(status);
+    await nextTry(id);
+    await expect.poll(async () => (await call(`/runs/${id}`)).status, { interval: 5 }).toBe(404);
+    await expect.poll(() => left(id), { interval: 5 }).toEqual(nothing);
+    expect(await listedMs(id)).toBeUndefined();
+    expect(outside.ids).toEqual([messageId(id, 0), messageId(id, 0)]);
+  });
+});
+
 describe("a run that is taken up again", () => {
   const failing = { name: "failing", needs: "help" };
 
@@ -501,6 +597,39 @@ describe("a run that is taken up again", () => {
     expect(outside.ids).toEqual([messageId(id, 0), messageId(id, 1)]);
   });
 
+  it("and ends again while its first message is under way still does not keep its object awake for that", async () => {
+    outside.answers.push(async () => {
+      stageOf().say("sending");
+      await stageOf().pass("answer");
+      return new Response();
+    });
+    const id = await startCalling(failing);
+    await stage.heard("sending");
+    await retry(id);
+    expect(await finished(id)).toMatchObject({ status: "completed" });
+    // The list has heard of the end: there is nothing left to be done but to wait for the receiver.
+    await expect.poll(async () => (await call("/runs?flow=deed&status=completed&limit=1000")).text()).toContain(id);
+    const rung = await runInDurableObject(runOf(id), (run) => vi.spyOn(run, "alarm"));
+    for (let rings = 1; rings <= 3; rings++) {
+      await ring(id);
+      // An alarm that is set for what is past rings again and again, sooner than this looks.
+      for (let looks = 0; looks < 10; looks++) {
+        const alarm = await inRun(id, (storage) => storage.getAlarm());
+        expect(alarm ?? Number.POSITIVE_INFINITY).toBeGreaterThan(Date.now());
+        await scheduler.wait(5);
+      }
+      expect(rung.mock.calls.length).toBeLessThanOrEqual(rings + 1);
+    }
+    expect(await deliveriesOf(id)).toMatchObject([
+      { status: "dropped", tries: 0 },
+      { status: "pending", tries: 0 },
+    ]);
+    stage.open("answer");
+    await delivered(id, { id: messageId(id, 1), status: "delivered" });
+    expect(await deliveriesOf(id)).toMatchObject([{ id: messageId(id, 0), status: "dropped" }, { tries: 1 }]);
+    expect(outside.ids).toEqual([messageId(id, 0), messageId(id, 1)]);
+  });
+
   it("keeps what was delivered of its earlier ends", async () => {
     const id = await endedWith(200, failing);
     await retry(id);
@@ -510,19 +639,27 @@ describe("a run that is taken up again", () => {
 });
 
 describe("a run that was deleted", () => {
-  const nothing = { tables: [], alarm: null };
-  const left = (id: string) =>
-    inRun(id, async (storage) => ({
-      tables: storage.sql.exec("select name from sqlite_master where substr(name, 1, 1) <> '_'").toArray(),
-      alarm: await storage.getAlarm(),
-    }));
-
   it("tells nobody any more", async () => {
     const id = await endedWith(500);
     expect((await call(`/runs/${id}`, { method: "DELETE" })).status).toBe(204);
     expect(await ring(id)).toBe(false);
     expect(outside.hits).toHaveLength(1);
     expect(await left(id)).toEqual(nothing);
+  });
+
+  it("and another of its Idempotency-Key tell their ends in messages that differ", async () => {
+    const headers = { callback: outside.url, "idempotency-key": "one after the other" };
+    const told = async () => {
+      const { id } = await (await post("/flows/deed/runs", {}, headers)).json<Run>();
+      return { run: id, message: (await delivered(id)).id };
+    };
+    const first = await told();
+    expect((await call(`/runs/${first.run}`, { method: "DELETE" })).status).toBe(204);
+    const second = await told();
+    expect(second.run).toBe(first.run);
+    expect(second.message).not.toBe(first.message);
+    expect(outside.ids).toEqual([first.message, second.message]);
+    expect(outside.ids).toEqual([messageId(first.run, 0), messageId(first.run, 0)]);
   });
 
   it("while it was telling, does not learn what came of it", async () => {

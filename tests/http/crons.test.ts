@@ -7,6 +7,7 @@ import {
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Crons, serve } from "../../src/cloudflare.ts";
+import { RunIndexObject } from "../../src/durable/run-index.ts";
 import { keyedRunId } from "../../src/http/ids.ts";
 import { indexOf } from "../durable/indexing.ts";
 import { newStage, type Stage } from "../durable/stage.ts";
@@ -191,6 +192,30 @@ describe("a cron that fires", () => {
     expect(await starts.runs()).toEqual([id]);
     expect(await clock.view()).toMatchObject({ lastRun: id, skippedAt: null });
   });
+
+  it.each(["crons", "fired", "started", "overdue"] as const)(
+    "starts its run though what is remembered of crons is lost while it is asked: %s",
+    async (asked) => {
+      const clock = new Clock("skip");
+      // What the first call does is stored, and its answer never comes.
+      const real = RunIndexObject.prototype[asked] as (...given: unknown[]) => unknown;
+      const spied = vi.spyOn(RunIndexObject.prototype, asked as "crons");
+      spied.mockImplementationOnce(function (this: RunIndexObject, ...given: unknown[]): never {
+        real.apply(this, given);
+        const { ctx } = this as unknown as { ctx: DurableObjectState };
+        return ctx.storage.sync().then(() => ctx.abort("Instance disposed by a test")) as never;
+      });
+      await clock.fire(0);
+      expect(spied.mock.calls.length).toBeGreaterThan(1);
+      const run = await finished(await starts.run());
+      expect(run).toMatchObject({ status: "completed", output: { name: clock.words(0) } });
+      expect(stage.count(clock.words(0))).toBe(1);
+      expect(await clock.view()).toMatchObject({ lastAt: clock.iso(0), lastRun: run.id, skippedAt: null });
+      // Nor is it in the way of the next.
+      await clock.fire(1);
+      expect(await starts.runs()).toHaveLength(2);
+    },
+  );
 
   it("for two times starts two runs", async () => {
     const clock = new Clock("allow");

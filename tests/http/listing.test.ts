@@ -12,9 +12,11 @@ import type { RunSummary } from "../../src/durable/view.ts";
 import { newRunId } from "../../src/http/ids.ts";
 import { tasks } from "../durable/flows.ts";
 import { entry } from "../durable/indexing.ts";
+import { begun, newKey } from "../durable/limited.ts";
+import { limitedTasks } from "../durable/limited-flows.ts";
 import { woken } from "../durable/orders.ts";
 import { newStage, type Stage } from "../durable/stage.ts";
-import { call, crash, finished, getRun, post, type Run, ran, runOf, start } from "../durable/support.ts";
+import { call, crash, finished, getRun, inRun, post, type Run, ran, runOf, start } from "../durable/support.ts";
 import worker from "../durable/worker.ts";
 import { idsIn, LATER, list, pagesOf, rowOf, SOON, summaryOf, theIndex } from "./client.ts";
 import { problemOf } from "./problem.ts";
@@ -264,6 +266,35 @@ describe("a run's row", () => {
     expect(refused).toBeGreaterThan(1);
   });
 
+  it("shows what ended late in a run that was canceled", async () => {
+    const run = await start("single", GATED);
+    await stage.heard("start");
+    await turned(run.id, "cancel");
+    const { items } = await listed(run, { status: "canceled" });
+    expect(items).toMatchObject({ total: 1, succeeded: 0 });
+    stage.open("go");
+    await expect.poll(async () => (await getRun(run.id)).items.succeeded).toBe(1);
+    await expect.poll(() => rowOf(run), LATER).toEqual(summaryOf(await getRun(run.id)));
+  });
+
+  it("is written seldom, however often the run waits and goes on", async () => {
+    const key = newKey();
+    const body = JSON.stringify({ key, requests: 1, periodMs: 120 });
+    const headers = { "content-type": "application/json" };
+    expect((await call("/limits/hourly", { method: "PATCH", headers, body })).status).toBe(200);
+    const put = vi.spyOn(RunIndexObject.prototype, "put");
+    const run = await finished((await start("on hourly", { tasks: limitedTasks(20, { key }) })).id);
+    expect(run).toMatchObject({ status: "completed", items: { succeeded: 20 } });
+    expect(begun(key)).toHaveLength(20);
+    // Each of them had to wait for the one before.
+    const tookMs = Date.parse(run.finishedAt as string) - Date.parse(run.createdAt);
+    expect(tookMs).toBeGreaterThan(19 * 120);
+    await listed(run, { status: "completed" });
+    const told = put.mock.calls.filter(([{ id }]) => id === run.id).map(([{ status }]) => status);
+    expect(told.length).toBeLessThanOrEqual(3);
+    expect(told.at(-1)).toBe("completed");
+  });
+
   it("shows a run that is taken up again as one that goes on, and then as it ended", async () => {
     const run = await ran("kept by default", { count: 3, failing: [1] });
     const failed = await listed(run, { status: "failed" });
@@ -315,6 +346,60 @@ describe("a run's row", () => {
     await listed(second, { status: "completed", createdAt: second.createdAt });
     const rows = (await pagesOf({ flow: "single", limit: 1000 })).flat().filter(({ id }) => id === first.id);
     expect(rows).toEqual([summaryOf(second)]);
+  });
+});
+
+describe("a run whose deletion the list could not be told of", () => {
+  const body = { tasks: tasks(1) };
+
+  /** It is stored that the run is deleted, and not more. */
+  async function halfDeleted(key: string): Promise<{ run: Run; again: () => Promise<Response>; heal: () => void }> {
+    const again = () => post("/flows/single/runs", body, { "idempotency-key": key });
+    const run = await finished((await (await again()).json<Run>()).id);
+    await listed(run, { status: "completed" });
+    const remove = vi.spyOn(RunIndexObject.prototype, "remove").mockImplementation(() => {
+      throw new Error("The list is not to be reached");
+    });
+    expect((await call(`/runs/${run.id}`, { method: "DELETE" })).status).toBe(204);
+    expect(remove).toHaveBeenCalled();
+    expect((await call(`/runs/${run.id}`)).status).toBe(404);
+    return { run, again, heal: () => remove.mockRestore() };
+  }
+
+  /** What is stored in its object, and whether it will be awake. */
+  const left = ({ id }: Run) =>
+    inRun(id, async (storage) => ({
+      tables: storage.sql.exec("select name from sqlite_master where substr(name, 1, 1) <> '_'").toArray(),
+      hasAlarm: (await storage.getAlarm()) !== null,
+    }));
+
+  it("comes back to that by itself, and is finished with when somebody wakes it", async () => {
+    const { run, heal } = await halfDeleted("poked");
+    expect(await left(run)).toMatchObject({ tables: expect.arrayContaining([{ name: "run" }]), hasAlarm: true });
+    heal();
+    expect(await runOf(run.id).poke()).toBe(false);
+    expect(await left(run)).toEqual({ tables: [], hasAlarm: false });
+    expect(await rowOf(run)).toBeUndefined();
+  });
+
+  it("is in the way of another of its Idempotency-Key for as long: 503", async () => {
+    const { run, again, heal } = await halfDeleted("in the way");
+    expect(await problemOf(await again())).toMatchObject({
+      status: 503,
+      detail: `The run that had this key, ${run.id}, is being deleted: try again in a few seconds.`,
+    });
+    // Asked in vain, it has started nothing.
+    expect((await call(`/runs/${run.id}`)).status).toBe(404);
+    heal();
+    const response = await again();
+    expect([response.status, response.headers.get("idempotent-replayed")]).toEqual([202, null]);
+    const later = await finished((await response.json<Run>()).id);
+    expect(later).toMatchObject({ id: run.id, status: "completed" });
+    expect(later.createdAt > run.createdAt).toBe(true);
+    await expect.poll(() => rowOf(later), LATER).toEqual(summaryOf(later));
+    // What was left to be done of the earlier one does not touch it.
+    expect(await runOf(run.id).poke()).toBe(true);
+    expect(await getRun(run.id)).toEqual(later);
   });
 });
 
