@@ -120,9 +120,10 @@ async function killAndRestart(stage: Stage, server: Server, id: string): Promise
   const { url } = await stage.start();
   const downMs = performance.now() - fromMs;
   const { items } = await readRun(url, id);
+  const { lost, peak } = await vendorStats(stage.vendor);
   console.log(`Resumed   by itself; still done: ${items.succeeded} of ${total}\n`);
-  // The vendor's count alone would miss claims that had not reached it, and answers that were on their way back.
-  return { done: succeeded, stillDone: items.succeeded, inFlight: Math.max(running, inFlight), downMs };
+  // No count is of the very moment: the run's is a little older, the vendor's misses claims and answers that were on their way.
+  return { done: succeeded, stillDone: items.succeeded, inFlight: Math.max(running, inFlight, lost), peak, downMs };
 }
 
 function fail(reason: string): never {

@@ -7,6 +7,8 @@ export interface Kill {
   stillDone: number;
   /** Items claimed and not yet committed, by the run's last word; or calls at the vendor, where that counted more. */
   inFlight: number;
+  /** The most calls that were ever at the vendor at once. */
+  peak: number;
   downMs: number;
 }
 
@@ -25,7 +27,7 @@ export function report({ run, kill, wallMs, latencyMs, repeats }: Outcome): stri
 Status         ${run.status}
 Items          ${run.items.total}
 Executions     ${run.executions}
-Re-executions  ${reExecutions(run)}, and ${kill.inFlight} were in flight at the kill; the vendor got ${repeats} calls again
+Re-executions  ${reExecutions(run)}, and ${kill.inFlight} were in flight just before the kill; the vendor got ${repeats} calls again
 Executors      ${run.executors} ran exec
 Wall time      ${seconds(wallMs)}, ${seconds(kill.downMs)} of it down; one call after the other: ${seconds(run.items.total * latencyMs)}
 
@@ -35,12 +37,14 @@ ${firstLines(run.output?.summary ?? "")}`;
 /** What the demo promises and this one did not keep. */
 export function findFaults({ run, kill }: Outcome): string[] {
   const again = reExecutions(run);
+  // What was in flight at the very moment is known to nobody, but it is never more than at other times.
+  const most = Math.max(kill.inFlight, kill.peak);
   const promises: [kept: boolean, broken: string][] = [
     [
       run.status === "completed",
       `Expected the run to complete, got ${run.status}: ${run.error?.message ?? "no error"}`,
     ],
-    [again >= 0 && again <= kill.inFlight, `Expected 0 to ${kill.inFlight} re-executions, got ${again}`],
+    [again >= 0 && again <= most, `Expected 0 to ${most} re-executions, got ${again}`],
     [run.executors > 1, `Expected more than one executor, got ${run.executors}`],
     [kill.stillDone >= kill.done, `Expected ${kill.done} items still done after the restart, got ${kill.stillDone}`],
   ];

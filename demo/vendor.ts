@@ -16,6 +16,8 @@ export interface VendorStats {
   inFlight: number;
   /** The most that were ever in flight at once. */
   peak: number;
+  /** Calls that were hung up on before they were answered. */
+  lost: number;
 }
 
 /** What a scripted call is answered instead of a summary. */
@@ -72,7 +74,7 @@ class Desk {
   readonly #latencyMs: number;
   readonly #scripted: (ScriptedAnswer | null)[] = [];
   readonly #keys = new Set<string>();
-  readonly #counts: VendorStats = { calls: 0, repeats: 0, inFlight: 0, peak: 0 };
+  readonly #counts: VendorStats = { calls: 0, repeats: 0, inFlight: 0, peak: 0, lost: 0 };
 
   constructor(latencyMs: number) {
     this.#latencyMs = latencyMs;
@@ -128,7 +130,10 @@ class Desk {
     if (typeof key === "string" && this.#keys.has(key)) counts.repeats++;
     if (typeof key === "string") this.#keys.add(key);
     // Comes once for each response, whether it was sent in full or the caller hung up.
-    response.once("close", () => counts.inFlight--);
+    response.once("close", () => {
+      counts.inFlight--;
+      if (!response.writableFinished) counts.lost++;
+    });
   }
 }
 

@@ -31,16 +31,18 @@ test("counts calls, repeats, and how many were in flight at once", async () => {
   await Promise.all(["a", "b", "c"].map((key) => ask(key)));
   await ask("b");
   const stats = await fetch(new URL("/stats", vendor.baseUrl));
-  expect(await stats.json()).toEqual({ calls: 4, repeats: 1, inFlight: 0, peak: 3 });
+  expect(await stats.json()).toEqual({ calls: 4, repeats: 1, inFlight: 0, peak: 3, lost: 0 });
 });
 
-test("a call whose caller hung up is in flight no more", async () => {
+test("a call whose caller hung up is in flight no more, but lost", async () => {
   const controller = new AbortController();
   const call = ask("a", controller.signal).catch(() => "gone");
   await expect.poll(() => vendor.stats().inFlight, { interval: 5 }).toBe(1);
   controller.abort();
   expect(await call).toBe("gone");
-  await expect.poll(() => vendor.stats().inFlight).toBe(0);
+  await expect.poll(() => vendor.stats()).toMatchObject({ inFlight: 0, lost: 1 });
+  await ask("b");
+  expect(vendor.stats()).toMatchObject({ inFlight: 0, lost: 1 });
 });
 
 test("gives the scripted answers in turn, then ordinary ones", async () => {
