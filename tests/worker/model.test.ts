@@ -88,7 +88,7 @@ describe("the request", () => {
 describe("the stand-in vendor", () => {
   test("answers with the same summarizer's summary", async () => {
     expect(await call({ LLM_BASE_URL: vendor.baseUrl })).toBe(summarize(TEXT));
-    await expect.poll(() => vendor.stats()).toEqual({ calls: 1, repeats: 0, inFlight: 0, peak: 1 });
+    await expect.poll(() => vendor.stats()).toEqual({ calls: 1, repeats: 0, inFlight: 0, peak: 1, lost: 0 });
   });
 });
 
