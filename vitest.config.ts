@@ -1,8 +1,8 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
-/** Tests of servers that measure how soon things happen. */
-const TIMED = ["tests/restart/limits*.test.ts", "tests/restart/resume.test.ts"];
+/** Tests of servers that measure how soon things happen, or whose kills must meet most of many runs. */
+const TIMED = ["conformance", "limits*", "resume"].map((name) => `tests/restart/${name}.test.ts`);
 
 /** Tests of servers that are killed. */
 const restart = {
