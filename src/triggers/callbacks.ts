@@ -45,7 +45,7 @@ export class Callbacks {
       this.check(url);
       return await this.#post(id, url, body);
     } catch (error) {
-      return { httpStatus: null, error: reasonOf(error) };
+      return { httpStatus: null, error: reasonOf(error, url) };
     }
   }
 
@@ -71,7 +71,10 @@ export class Callbacks {
   }
 }
 
-function reasonOf(error: unknown): string {
+/** Of a URL, which such an error may name, a run shows no more than where it leads. */
+function reasonOf(error: unknown, url: string): string {
   const { name, message } = error as Error;
-  return name === "TimeoutError" ? `The receiver did not answer within ${TIMEOUT_MS / 1000} s` : String(message);
+  if (name === "TimeoutError") return `The receiver did not answer within ${TIMEOUT_MS / 1000} s`;
+  const { href, origin } = new URL(url);
+  return String(message).replaceAll(url, origin).replaceAll(href, origin);
 }

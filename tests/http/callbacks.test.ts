@@ -399,6 +399,13 @@ describe("a message that was not taken", () => {
     await delivered(id);
   });
 
+  it("because of an error that names the URL shows no more of that than where it leads", async () => {
+    const id = await endedWith(() => {
+      throw new TypeError(`Fetch API cannot load: ${outside.url}.`);
+    });
+    expect(await deliveriesOf(id)).toMatchObject([{ tries: 1, error: `Fetch API cannot load: ${ORIGIN}.` }]);
+  });
+
   it("by a receiver that never answers is waited for fifteen seconds, and not longer", async () => {
     const limit = AbortSignal.timeout.bind(AbortSignal);
     const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => limit(20));
