@@ -1,11 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Answer } from "../core/limiter.ts";
 import { type Effect, type Event, NEW_RUN } from "../core/run.ts";
+import type { Happened, SignalRefusal, Started, StartRequest, Turned } from "./answers.ts";
 import { Audience } from "./audience.ts";
 import { LONGEST_HOLD_MS } from "./desk.ts";
-import type { KeptEvent } from "./event-store.ts";
 import { deadlineExceeded } from "./faults.ts";
-import type { Trigger } from "./index-entry.ts";
 import type { Place } from "./limiter-store.ts";
 import { Live } from "./live.ts";
 import { Outbox, type OutboxPorts } from "./outbox.ts";
@@ -35,44 +34,6 @@ import {
 import { HEARTBEAT_MS, WakeUp } from "./wakeup.ts";
 import type { Walk } from "./walk.ts";
 import { readReport, type WireReply, type WireReport, writeReply } from "./wire.ts";
-
-export interface StartRequest {
-  id: string;
-  flow: string;
-  /** The flow's input, which becomes `shared`. */
-  input: unknown;
-  /** Of a start with an idempotency key: what a repeated one is compared with. */
-  inputDigest: string | null;
-  trigger?: Trigger;
-  /** The URL that is told when the run has ended. */
-  callback?: string | null;
-}
-
-/** `isNew` is false where the run was there already, `isSame` where it was started with this very input. */
-export interface Started {
-  view: RunView;
-  isNew: boolean;
-  isSame: boolean;
-}
-
-/** What somebody asked of a run, and whether that was possible in the status it had. */
-export interface Turned {
-  view: RunView;
-  isDone: boolean;
-}
-
-/** What has happened in a run since somebody last looked. */
-export interface News {
-  events: KeptEvent[];
-  /** As it is after these; nothing where it is as it was. */
-  run: RunOutline | null;
-  isFinished: boolean;
-  /** Names this moment: with it the next call is answered when something else has happened. */
-  pulse: number;
-}
-
-/** Why a signal was not kept. */
-export type SignalRefusal = "finished" | "full";
 
 /** An object whose last turn is a heartbeat and so much more ago was held up. */
 const LATE_MS = 2_000;
@@ -171,7 +132,7 @@ export class FlowRunObject extends DurableObject {
    * What has happened after the event with number `after` and the moment `pulse`; resolves when there is something, or as it is
    * after `waitMs`.
    */
-  async follow(after: number, pulse: number, waitMs: number): Promise<News | null> {
+  async follow(after: number, pulse: number, waitMs: number): Promise<Happened | null> {
     if (!this.#started) return null;
     const { isFinished } = this.#started.walk;
     if (pulse === this.#audience.pulse && this.#store.events.after(after).length === 0 && !isFinished) {

@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { ulid } from "ulid";
 import type { InferOutput } from "valibot";
-import type { SignalRefusal } from "../durable/run.ts";
+import type { SignalRefusal } from "../durable/answers.ts";
 import { MOST_SIGNALS } from "../durable/signal-store.ts";
 import { ROW_LIMIT } from "../durable/text.ts";
 import { readIdempotencyKey, readJson } from "./input.ts";

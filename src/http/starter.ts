@@ -1,7 +1,7 @@
 import { pointerTo, type SchemaResult, type StandardSchema } from "../core/schema.ts";
+import type { Started, StartRequest } from "../durable/answers.ts";
 import type { Trigger } from "../durable/index-entry.ts";
 import type { Registry } from "../durable/registry.ts";
-import type { Started, StartRequest } from "../durable/run.ts";
 import { digest, keyedRunId, newRunId } from "./ids.ts";
 import { checkObject } from "./plain.ts";
 import { type BodyError, MOST_ERRORS, Problem } from "./problem.ts";

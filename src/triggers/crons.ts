@@ -1,5 +1,5 @@
+import type { Started } from "../durable/answers.ts";
 import type { CronState } from "../durable/index-entry.ts";
-import type { Started } from "../durable/run.ts";
 import { keyedRunId } from "../http/ids.ts";
 import type { CronView } from "../http/routes.ts";
 import type { Runs } from "../http/runs.ts";

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { News } from "../../src/durable/run.ts";
+import type { Happened } from "../../src/durable/answers.ts";
 import {
   type Emitted,
   emitsOf,
@@ -33,7 +33,7 @@ const WAIT_MS = 8_000;
 const speeches = (...all: string[][]): Speech[] => all.map((words) => ({ words }));
 
 /** What comes after `news`, up to what is expected: in between it may be that the index has heard of the run. */
-async function newsWith(id: string, news: News, expected: object): Promise<News> {
+async function newsWith(id: string, news: Happened, expected: object): Promise<Happened> {
   const next = await newsOf(id, 0, news.pulse, WAIT_MS);
   return isMatch(next, expected) ? next : newsWith(id, next, expected);
 }
@@ -49,8 +49,8 @@ async function keptNow(id: string): Promise<unknown[]> {
   return events.map((event) => (event.type === "emit" ? JSON.parse(event.data) : event));
 }
 
-async function newsOf(id: string, after: number, pulse: number, waitMs: number): Promise<News> {
-  return (await runOf(id).follow(after, pulse, waitMs)) as News;
+async function newsOf(id: string, after: number, pulse: number, waitMs: number): Promise<Happened> {
+  return (await runOf(id).follow(after, pulse, waitMs)) as Happened;
 }
 
 describe("what a durable run emits", () => {

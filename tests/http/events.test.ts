@@ -2,7 +2,7 @@ import { abortAllDurableObjects } from "cloudflare:test";
 import fc from "fast-check";
 import { Hono } from "hono";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { News } from "../../src/durable/run.ts";
+import type { Happened } from "../../src/durable/answers.ts";
 import { events } from "../../src/http/events.ts";
 import { keyedRunId, newRunId } from "../../src/http/ids.ts";
 import { type RunStub, Runs } from "../../src/http/runs.ts";
@@ -450,7 +450,7 @@ describe("a client that goes away", () => {
     const words = ["one", "two", "three", "four"];
     const id = await speaking(...words);
     let calls = 0;
-    const follow = (after: number, pulse: number, waitMs: number): Promise<News | null> => {
+    const follow = (after: number, pulse: number, waitMs: number): Promise<Happened | null> => {
       calls++;
       return runOf(id).follow(after, pulse, waitMs);
     };
