@@ -149,7 +149,19 @@ export function serve<const F extends Flows>(options: ServeOptions<F>): Served {
   const webhooks = new Webhooks(options.webhooks ?? {}, registry, starter);
   const list = (query: IndexQuery) => index((runs) => runs.list(query));
   const limitRoutes = new LimitRoutes(limits, limiterOf);
-  const api = routes({ registry, runs, limits: limitRoutes, starter, crons, webhooks, list, auth, checkDeclared });
+  const doors = {
+    registry,
+    runs,
+    limits: limitRoutes,
+    starter,
+    crons,
+    webhooks,
+    list,
+    watch: index,
+    auth,
+    checkDeclared,
+  };
+  const api = routes(doors);
   const app = standalone(api, auth);
   return {
     fetch: (request, env, ctx) => app.fetch(request, env, ctx),

@@ -2,6 +2,8 @@ import { env } from "cloudflare:workers";
 import { parse } from "smol-toml";
 import { serve, standardWebhooks } from "../src/cloudflare.ts";
 import wrangler from "../wrangler.toml";
+import { type ApprovalShared, summarizeApprovedFlow } from "./approval.ts";
+import { summarizeBulkFlow } from "./bulk.ts";
 import { type DigestShared, digestFlow, digestInput } from "./digest.ts";
 import { type FilesShared, filesInput, summarizeFilesFlow } from "./files.ts";
 import { limitsOf } from "./limits.ts";
@@ -20,6 +22,12 @@ const app = serve({
   flows: {
     summarize: { input: summarizeInput, flow: summarizeFlow(model, concurrency), output: summaries },
     "summarize-webhook": { input: webhookInput, flow: summarizeFlow(model, concurrency), output: summaries },
+    "summarize-bulk": { input: summarizeInput, flow: summarizeBulkFlow(env, files), output: summaries },
+    "summarize-approved": {
+      input: summarizeInput,
+      flow: summarizeApprovedFlow(model, files, concurrency),
+      output: ({ summary, decision, published }: ApprovalShared) => ({ summary, decision, published }),
+    },
     "summarize-files": {
       input: filesInput,
       flow: summarizeFilesFlow(model, files, concurrency),

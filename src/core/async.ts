@@ -1,4 +1,5 @@
 import type { ExecContext } from "./attempt.ts";
+import { noExecBatch } from "./chunks.ts";
 import { BatchFlow, Flow, ParallelBatchFlow } from "./flow.ts";
 import type { RunOptions } from "./follow.ts";
 import {
@@ -71,6 +72,9 @@ export class AsyncBatchNode<
   execAsync(_item: Item, _context?: ExecContext): MaybePromise<Result> {
     return undefined as Result;
   }
+  execBatchAsync(_items: Item[], _context?: ExecContext): MaybePromise<(Result | Error)[]> {
+    throw noExecBatch(this);
+  }
   execFallbackAsync(_item: Item, error: Error): MaybePromise<Result> {
     throw error;
   }
@@ -86,6 +90,9 @@ export class AsyncBatchNode<
   }
   override exec(item: Item, context?: ExecContext): MaybePromise<Result> {
     return this.execAsync(item, context);
+  }
+  override execBatch(items: Item[], context?: ExecContext): MaybePromise<(Result | Error)[]> {
+    return this.execBatchAsync(items, context);
   }
   override execFallback(item: Item, error: Error): MaybePromise<Result> {
     return this.execFallbackAsync(item, error);
@@ -121,6 +128,9 @@ export class AsyncParallelBatchNode<
   execAsync(_item: Item, _context?: ExecContext): MaybePromise<Result> {
     return undefined as Result;
   }
+  execBatchAsync(_items: Item[], _context?: ExecContext): MaybePromise<(Result | Error)[]> {
+    throw noExecBatch(this);
+  }
   execFallbackAsync(_item: Item, error: Error): MaybePromise<Result> {
     throw error;
   }
@@ -136,6 +146,9 @@ export class AsyncParallelBatchNode<
   }
   override exec(item: Item, context?: ExecContext): MaybePromise<Result> {
     return this.execAsync(item, context);
+  }
+  override execBatch(items: Item[], context?: ExecContext): MaybePromise<(Result | Error)[]> {
+    return this.execBatchAsync(items, context);
   }
   override execFallback(item: Item, error: Error): MaybePromise<Result> {
     return this.execFallbackAsync(item, error);

@@ -96,6 +96,22 @@ export function inTime(hook: string, called: unknown, attempt: Attempt, timeoutS
   });
 }
 
-export function sleep(delayMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, delayMs));
+/** A longer timer of JavaScript ends at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export async function sleep(delayMs: number): Promise<void> {
+  await alarmClock(delayMs).rings;
+}
+
+/** A timer of any length that may be stopped. */
+export function alarmClock(delayMs: number): { rings: Promise<void>; stop(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let timer: ReturnType<typeof setTimeout>;
+  const wait = (leftMs: number) => {
+    if (leftMs <= 0) return resolve();
+    const ms = Math.min(leftMs, LONGEST_TIMER_MS);
+    timer = setTimeout(() => wait(leftMs - ms), ms);
+  };
+  wait(delayMs);
+  return { rings: promise, stop: () => clearTimeout(timer) };
 }

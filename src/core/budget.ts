@@ -27,6 +27,9 @@ export interface LimitOptions {
   giveUpAfter?: string;
 }
 
+/** In characters: the key of a limit is part of an object's name. */
+export const LONGEST_KEY = 200;
+
 export type Algorithm = "sliding-window" | "token-bucket";
 
 /** What a limit allows. `null` stands for no bound. */

@@ -15,16 +15,23 @@ import { describeType } from "./errors.ts";
  * @example decode(encode({ at: new Date(0) }, "shared")); // { at: Date }
  */
 export function encode(value: unknown, name: string | (() => string)): string {
-  if (isPlainScalar(value) || isPlain(value, new Set())) return `j${JSON.stringify(rawOf(value))}`;
   try {
+    if (isPlainScalar(value) || isPlain(value, new Set())) return `j${JSON.stringify(rawOf(value))}`;
     return `d${flatten(value)}`;
   } catch (error) {
+    if (error instanceof RangeError) throw new TypeError(tooLarge(error, name), { cause: error });
     throw error instanceof DevalueError ? new TypeError(refusal(error, name)) : error;
   }
 }
 
 export function decode(text: string): unknown {
   return text[0] === "j" ? JSON.parse(text.slice(1)) : unflatten(text.slice(1));
+}
+
+/** Deeper than a stack, or longer than a text can be. */
+function tooLarge({ message }: RangeError, name: string | (() => string)): string {
+  const what = typeof name === "string" ? name : name();
+  return `Expected a value that can be stored, got one nested too deeply, or too long, as ${what} (${message})`;
 }
 
 /** What a value that devalue refused is, and where. */
@@ -172,6 +179,11 @@ function partsOf(value: object): Iterable<unknown> {
   if (Array.isArray(value) || value instanceof Set) return value;
   if (value instanceof Map) return [...value.keys(), ...value.values()];
   return ArrayBuffer.isView(value) ? [value.buffer] : Object.values(value);
+}
+
+/** JSON text as a stored value. */
+export function asJson(text: string): string {
+  return `j${text}`;
 }
 
 /** A stored value as JSON text, for clients. What JSON has no word for becomes what `JSON.stringify` users expect. */

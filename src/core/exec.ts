@@ -1,4 +1,5 @@
 import { Attempt, callExec, sleep, visitId } from "./attempt.ts";
+import { byExecBatch, type Chunk, type ChunkCall, chunkAttempts, chunksOf, type Ended } from "./chunks.ts";
 import { type Failure, toFailure } from "./errors.ts";
 import { nameOf, teller } from "./follow.ts";
 import { gather, mapAtOnce } from "./items.ts";
@@ -12,6 +13,7 @@ import { drive, type Turn } from "./turn.ts";
 
 /** All items of a batch, one after the other. */
 export function* inOrder(node: Node, prepRes: unknown): Turn<unknown[]> {
+  if (node["_options"].batchSize !== undefined) return yield* chunksInOrder(node, prepRes);
   const items = (yield gather(prepRes, node)) as unknown[];
   const visit = visitId();
   const tally = tallyOf(node, items.length);
@@ -20,13 +22,61 @@ export function* inOrder(node: Node, prepRes: unknown): Turn<unknown[]> {
   return results;
 }
 
+/** All chunks of a batch, one after the other. */
+function* chunksInOrder(node: Node, prepRes: unknown): Turn<unknown[]> {
+  // A copy: the list may be an alias of one in `shared` that changes meanwhile.
+  const items = [...((yield gather(prepRes, node)) as unknown[])];
+  const { batchSize = 1 } = node["_options"];
+  const tally = tallyOf(node, items.length);
+  const results: unknown[][] = [];
+  for (const chunk of chunksOf(visitId(), items.length, batchSize)) {
+    results.push(yield* endsOf(chunkAttempts(node, chunk, items, byExecBatch(items)), tally));
+  }
+  return results.flat();
+}
+
 /** All items of a batch at once, or as many as `concurrency` allows. */
 export function* atOnce(node: Node, prepRes: unknown): Turn<unknown[]> {
+  if (node["_options"].batchSize !== undefined) return yield* chunksAtOnce(node, prepRes, byExecBatch);
   const items = (yield gather(prepRes, node)) as unknown[];
   const visit = visitId();
   const tally = tallyOf(node, items.length);
   const run = (item: unknown, index: number) => drive(tally.of(attempts(node, item, visit, index)));
   return (yield mapAtOnce(items, run, node["_options"].concurrency)) as unknown[];
+}
+
+/** All chunks of a batch at once, or as many as `concurrency` allows, each by calls that `callOf` gives for the items. */
+export function* chunksAtOnce(
+  node: Node,
+  prepRes: unknown,
+  callOf: (items: readonly unknown[]) => ChunkCall,
+): Turn<unknown[]> {
+  const items = [...((yield gather(prepRes, node)) as unknown[])];
+  const { batchSize = 1, concurrency } = node["_options"];
+  const tally = tallyOf(node, items.length);
+  const call = callOf(items);
+  const run = (chunk: Chunk) => drive(endsOf(chunkAttempts(node, chunk, items, call), tally));
+  const results = yield mapAtOnce(chunksOf(visitId(), items.length, batchSize), run, concurrency);
+  return (results as unknown[][]).flat();
+}
+
+function* endsOf(chunk: Turn<Map<number, Ended>>, tally: Tally): Turn<unknown[]> {
+  return yield* ends(yield* chunk, tally);
+}
+
+/** What came of a chunk's items, in order, as its node's tolerance has it. */
+function* ends(ended: ReadonlyMap<number, Ended>, tally: Tally): Turn<unknown[]> {
+  const results: unknown[] = [];
+  for (const index of [...ended.keys()].sort((a, b) => a - b)) {
+    results.push(yield* tally.of(endOf(ended.get(index) as Ended)));
+  }
+  return results;
+}
+
+// biome-ignore lint/correctness/useYield: a turn that has ended already
+function* endOf(ended: Ended): Turn<unknown> {
+  if (ended.ok) return ended.value;
+  throw ended.error;
 }
 
 /** The attempts at one item of a visit, up to its result, or to what `execFallback` makes of its failure. */
@@ -70,8 +120,9 @@ export function policyOf(node: Node): RetryPolicy {
  * The node as one attempt sees it. Items of a parallel batch retry at the same time, so each later attempt gets a view with a
  * `currentRetry` of its own; everything else is the node itself. First attempts need none: the node's own stays 0.
  */
-function viewAt(node: Node, made: number): Node {
-  if (node["_kind"] !== "parallel-batch") {
+export function viewAt(node: Node, made: number): Node {
+  const kind = node["_kind"];
+  if (kind !== "parallel-batch" && kind !== "api-batch") {
     node.currentRetry = made;
     return node;
   }

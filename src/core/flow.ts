@@ -83,12 +83,14 @@ function* orchestrate<S>(flow: Flow<S>, shared: S, params?: NonIterableObject): 
 function* walk<S>(flow: Flow<S>, shared: S, params: NonIterableObject = flow["_params"]): Turn<BranchEnd> {
   const { maxSteps = Infinity } = flow["_options"];
   const follower = flow["_follower"];
+  const waiter = flow["_waiter"];
   let end: BranchEnd = { action: undefined, result: undefined };
   let steps = 0;
   for (let node: BaseNode | undefined = flow.start; node; steps++) {
     if (steps === maxSteps) throw stepsExceeded(flow, node);
     const current: BaseNode = node.clone().setParams(params);
     if (follower) current["_follower"] = follower;
+    if (waiter) current["_waiter"] = waiter;
     end = yield* visit(current, shared);
     node = current.getNextNode(end.action);
   }

@@ -22,6 +22,13 @@ export interface RunOptions {
    * @example await flow.run(shared, { onEmit: ({ node, data }) => console.log(node, data) });
    */
   onEmit?(event: Emitted): void;
+  /**
+   * Gives the payload of the signal that a `WaitForEvent` of the run waits for, once there is one. In a durable run whoever sends
+   * the signal does. The node that is run is then seen through a proxy, as with `onEmit`.
+   *
+   * @example await flow.run(shared, { onWait: async (signal) => ({ approved: await ask(signal) }) });
+   */
+  onWait?(signal: string): unknown;
 }
 
 /** What messages call a node: its `name` option or else its class's name. */
@@ -31,6 +38,11 @@ export function nameOf(node: BaseNode): string {
 
 /** The node as a run with a follower sees it: other runs of the same instance, at the same time, may have others. */
 export function followed<T extends BaseNode>(node: T, options: RunOptions): T {
+  const listening = options.onEmit ? withFollower(node, options) : node;
+  return options.onWait ? overlay(listening, "_waiter", (signal: string) => options.onWait?.(signal)) : listening;
+}
+
+function withFollower<T extends BaseNode>(node: T, options: RunOptions): T {
   // Called as a method of each node that the walk hands it to, so that one function can name them all. A promise of onEmit's goes
   // back to `tell`, which looks after its failure.
   function follower(this: BaseNode, index: number | null, data: unknown): unknown {

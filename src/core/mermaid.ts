@@ -6,8 +6,12 @@ type Part = GraphShape["nodes"][number];
 const SHAPES: { readonly [kind in NodeKind]?: readonly [open: string, close: string] } = {
   batch: ["[[", "]]"],
   "parallel-batch": ["[/", "/]"],
+  "api-batch": ["[/", "/]"],
+  sleep: ["([", "])"],
+  wait: ["{{", "}}"],
 };
 const NOTES: { readonly [kind in NodeKind]?: string } = {
+  "api-batch": " (batch API)",
   "batch-flow": " (batch flow)",
   "parallel-batch-flow": " (parallel batch flow)",
 };

@@ -1,4 +1,5 @@
 import { Attempt, type ExecContext, visitId } from "./attempt.ts";
+import { noExecBatch } from "./chunks.ts";
 import { atOnce, attempts, inOrder } from "./exec.ts";
 import { followed, type RunOptions, tell, teller } from "./follow.ts";
 import { keepOneShot } from "./items.ts";
@@ -21,7 +22,16 @@ export type Items<Item> = unknown extends Item ? unknown : Iterable<Item> | Asyn
 export type Results<Result> = unknown extends Result ? unknown : Result[] | Outcome<Result>[];
 
 /** What a node is, whatever its class is called. */
-export type NodeKind = "node" | "batch" | "parallel-batch" | "flow" | "batch-flow" | "parallel-batch-flow";
+export type NodeKind =
+  | "node"
+  | "sleep"
+  | "wait"
+  | "batch"
+  | "parallel-batch"
+  | "api-batch"
+  | "flow"
+  | "batch-flow"
+  | "parallel-batch-flow";
 
 /** How a walk along nodes, or the visit of one, ended. */
 export interface BranchEnd {
@@ -51,9 +61,11 @@ export class BaseNode<
   protected _options: NodeOptions & BatchFlowOptions;
   /** Hears of what this node emits, and is called as its method. Only there where a run is followed: each clone would carry it. */
   declare protected _follower: ((index: number | null, data: unknown) => void) | undefined;
+  /** Gives what a node of a run in memory waits for. Only there where the run was told it. */
+  declare protected _waiter: ((signal: string) => unknown) | undefined;
 
   constructor(options: NodeOptions | BatchFlowOptions = {}) {
-    checkOptions(this.constructor.name, options, this._kind.includes("batch"));
+    checkOptions(this.constructor.name, options, this._kind);
     this._options = options;
   }
 
@@ -112,7 +124,7 @@ export class BaseNode<
    */
   async run(shared: S, options: RunOptions = {}): Promise<Action | undefined> {
     if (this._successors.size > 0) console.warn("Node won't run successors. Use Flow.");
-    const node = options.onEmit ? followed(this as BaseNode, options) : this;
+    const node = followed(this as BaseNode, options);
     return (await node._run(shared)) as Action | undefined;
   }
 
@@ -242,6 +254,11 @@ export class BatchNode<
     return "batch";
   }
 
+  /** As that of a `ParallelBatchNode`; the calls come one after the other. */
+  execBatch(_items: Item[], _context?: ExecContext): MaybePromise<(Result | Error)[]> {
+    throw noExecBatch(this);
+  }
+
   override _exec(items: unknown): MaybePromise<unknown[]> {
     return drive(inOrder(this as Node, items));
   }
@@ -269,9 +286,29 @@ export class ParallelBatchNode<
     return "parallel-batch";
   }
 
+  /**
+   * Computes up to `batchSize` items in one call: the results in the items' order, an Error in place of each that failed by itself.
+   * Called instead of `exec` where the node's options have a `batchSize`.
+   *
+   * @example
+   * class Embeddings extends ParallelBatchNode<{ texts: string[] }, NonIterableObject, string, number[]> {
+   *   prep(shared) { return shared.texts; }
+   *   execBatch(texts) { return embed(texts); }
+   * }
+   * new Embeddings({ batchSize: 100, maxRetries: 3, split: true });
+   */
+  execBatch(_items: Item[], _context?: ExecContext): MaybePromise<(Result | Error)[]> {
+    throw noExecBatch(this);
+  }
+
   override _exec(items: unknown): MaybePromise<unknown[]> {
     return drive(atOnce(this as Node, items));
   }
+}
+
+/** Whether prep of such a node gives one item, and not many or none. */
+export function hasOneItem(kind: NodeKind): boolean {
+  return kind === "node" || kind === "sleep" || kind === "wait";
 }
 
 export function isBatch(node: BaseNode): boolean {

@@ -1,4 +1,5 @@
 import { describeType } from "./errors.ts";
+import type { NodeKind } from "./node.ts";
 import { checkFailurePolicy, type FailurePolicy } from "./tolerance.ts";
 
 /** How a node uses a limit. */
@@ -32,8 +33,20 @@ export interface NodeOptions<Item = unknown> extends FailurePolicy {
    * @example new Summaries({ maxRetries: 5, retryIf: (error) => !(error instanceof SyntaxError) });
    */
   retryIf?(error: Error): boolean;
-  /** How many items may be in exec at once. Default: all in memory, 16 in a durable run. */
+  /** How many items may be in exec at once; where there is a `batchSize`, calls. Default: all in memory, 16 in a durable run. */
   concurrency?: number;
+  /**
+   * Of a batch node: `execBatch` is called with up to so many items, instead of `exec` with one. A call counts once against a limit,
+   * and its items' tokens together; items of different keys are never in one call. `maxRetries` counts calls.
+   */
+  batchSize?: number;
+  /**
+   * Of a node with a `batchSize`: a call that has failed for good is made again in two halves, and so on, until the items are alone
+   * that fail by themselves; each half has all attempts anew. For N items, of which k are bad, at most
+   * ⌈N / batchSize⌉ + k · (maxRetries · (d + 1) + d − 1) calls, with d = ⌈log2 batchSize⌉; fewer where exec says by a
+   * `NonRetryableError` that no retry helps. Of a `BatchApiNode` a job is split that the vendor refuses or fails as a whole. Default `false`: all items of the call have failed.
+   */
+  split?: boolean;
   /** How many items one executor of a durable run holds at once. Default 6: the platform holds back a 7th outgoing connection. */
   perExecutor?: number;
   /** Seconds one attempt of exec may take, at most 540. Default: none in memory, 300 in a durable run. */
@@ -77,6 +90,7 @@ const CHECKS: { readonly [key: string]: Check } = {
   concurrency: WHOLE,
   maxSteps: WHOLE,
   perExecutor: WHOLE,
+  batchSize: WHOLE,
   wait: ["a number of seconds, 0 or more", (n) => n >= 0 && n < Infinity],
   maxWait: ["a number of seconds, 0 or more", (n) => n >= 0 && n < Infinity],
   backoff: ["a factor of at least 1", (n) => n >= 1 && n < Infinity],
@@ -85,13 +99,14 @@ const CHECKS: { readonly [key: string]: Check } = {
 };
 
 /** Throws for the first option that cannot be meant, naming the node, the option and what came. */
-export function checkOptions(owner: string, options: object, isBatch = false): void {
-  checkFailurePolicy(owner, options, isBatch);
+export function checkOptions(owner: string, options: object, kind: NodeKind = "node"): void {
+  checkFailurePolicy(owner, options, kind.includes("batch"));
   for (const [key, value] of Object.entries(options)) {
     const check = CHECKS[key];
     if (key === "executor") checkExecutor(owner, value);
     if (key === "limit") checkLimits(owner, value as NodeOptions["limit"]);
     if (key === "retryIf") checkRetryIf(owner, value);
+    if (key === "batchSize" || key === "split") checkChunks(owner, options, kind.endsWith("batch"));
     if (value === undefined || !check) continue;
     const [expected, holds] = check;
     if (typeof value !== "number" || !holds(value)) {
@@ -103,6 +118,15 @@ export function checkOptions(owner: string, options: object, isBatch = false): v
 function checkExecutor(owner: string, value: unknown): void {
   if (value === undefined || value === "object" || value === "queue") return;
   throw new RangeError(`Expected \`executor\` of ${owner} to be "object" or "queue", got \`${String(value)}\``);
+}
+
+function checkChunks(owner: string, { batchSize, split }: NodeOptions, hasItems: boolean): void {
+  if (batchSize !== undefined && !hasItems) {
+    throw new TypeError(`Expected \`batchSize\` of a batch node, got it of ${owner}, which has no items`);
+  }
+  if (split === undefined || (typeof split === "boolean" && batchSize !== undefined)) return;
+  const got = typeof split === "boolean" ? "it without a `batchSize`" : describeType(split);
+  throw new TypeError(`Expected \`split\` of ${owner} to be true or false beside a \`batchSize\`, got ${got}`);
 }
 
 function checkRetryIf(owner: string, value: unknown): void {

@@ -1,5 +1,6 @@
 import type { KeptEvent } from "./event-store.ts";
 import type { Trigger } from "./index-entry.ts";
+import type { Signal } from "./signal-store.ts";
 import type { RunOutline, RunView } from "./view.ts";
 
 // What is asked of a run, and what it answers.
@@ -9,6 +10,8 @@ export interface StartRequest {
   flow: string;
   /** The flow's input, which becomes `shared`. */
   input: unknown;
+  /** What it was made of, where a schema has made something of it: JSON text. */
+  given?: string;
   /** Of a start with an idempotency key: what a repeated one is compared with. */
   inputDigest: string | null;
   trigger?: Trigger;
@@ -39,5 +42,8 @@ export interface Happened {
   pulse: number;
 }
 
-/** Why a signal was not kept. */
-export type SignalRefusal = "finished" | "full";
+/** What somebody sends to a run. */
+export type SentSignal = Omit<Signal, "atMs">;
+
+/** Why a signal was not kept: the run has finished, or has too many, or another was sent under the same id. */
+export type SignalRefusal = "finished" | "full" | "other";

@@ -46,6 +46,11 @@ export class Checkpoints {
     const graph = { snapshot: this.#longText.get("checkpoint/live"), entries };
     this.#longText.delete("checkpoint");
     this.#longText.delete("checkpoint/live");
-    return { state, steps, failedEnds, graph };
+    // An earlier version may have kept them, which knew less of a step.
+    const rows = (steps as StepRow[]).map((row) => ({ ...SINCE_STORED, ...row }));
+    return { state, steps: rows, failedEnds, graph };
   }
 }
+
+/** What rows have got since the first version that kept a checkpoint. */
+const SINCE_STORED = { batchSize: null, wait: null };

@@ -1,9 +1,12 @@
 import { sleep } from "../core/attempt.ts";
 import type { Effect, RunState } from "../core/run.ts";
+import { ChunkItems } from "./chunk-items.ts";
 import type { EventStore } from "./event-store.ts";
+import { lifeOf } from "./keys.ts";
+import type { Outcome } from "./outcome.ts";
 import type { Pages } from "./pages.ts";
 import type { Permits } from "./permits.ts";
-import type { ClaimedItem, Reply, Report, StepBrief } from "./protocol.ts";
+import type { ClaimedChunk, ClaimedItem, Reply, Report, StepBrief } from "./protocol.ts";
 import type { Entry, Slot } from "./slots.ts";
 import type { StepRow } from "./step-store.ts";
 import type { HeldItem } from "./store.ts";
@@ -39,9 +42,7 @@ export class Desk {
     if (emits.length > 0 && !isFinished) this.#keepEmits(emits, nowMs);
     // The node of a changed flow may be another by now, or gone: who knows whether a failure is its last. It counts as a loss.
     const known = flow.changes.length > 0 ? outcomes.filter(({ ok }) => ok) : outcomes;
-    const judged = isFinished
-      ? known.map((outcome) => (outcome.ok ? outcome : { ...outcome, isLate: true as const }))
-      : known;
+    const judged = isFinished ? known.map(lateOf) : known;
     ledger.begun(slot, fence, begun, nowMs);
     const effects = this.#walk.react(ledger.settle(slot, fence, judged, nowMs, Math.random));
     const isLeaving = state.status !== "running" || !isClaiming;
@@ -78,7 +79,7 @@ export class Desk {
     const isCurrent = ledger.slots.isCurrent(slot, fence);
     const isStopped = !isCurrent || isCutShort(state);
     const isClosed = !isCurrent || state.status !== "running";
-    const claimed = isClosed || !isClaiming ? [] : ledger.claim(slot, received, this.#pages.meter(), nowMs);
+    const claimed = isClosed || !isClaiming ? [] : ledger.claim(slot, received, this.#meter(), nowMs);
     ledger.slots.answered(slot);
     const isDone = isCurrent && ledger.isEmpty(slot);
     if (isDone) ledger.slots.leave(slot);
@@ -106,18 +107,49 @@ export class Desk {
     return { steps: [...briefs.values()], items: claimed.map((item) => this.#claimed(item)) };
   }
 
+  #meter(): (item: HeldItem) => boolean {
+    const { ledger } = this.#walk;
+    return this.#pages.meter((item) => {
+      const group = ledger.group(item.step);
+      if (!(group instanceof ChunkItems)) return [item.index];
+      return isPoll(group.chunkOf(item)) ? [] : group.membersOf(item);
+    });
+  }
+
+  #chunk(held: HeldItem, group: ChunkItems): ClaimedChunk {
+    const indexes = [...group.membersOf(held)];
+    const chunk = { ...group.chunkOf(held), life: lifeOf(this.#walk.row) };
+    if (isPoll(chunk)) return { ...chunk, indexes: [], items: [] };
+    return { ...chunk, indexes, items: indexes.map((index) => this.#pages.item(held.step, index)) };
+  }
+
   #claimed(held: HeldItem): ClaimedItem {
     const { step, index, attempts, permits } = held;
     const group = this.#walk.ledger.group(step);
     const isLast = group?.isLastAttempt(held) ?? true;
     const redrives = group?.history(held).redrives ?? 0;
-    const item = { step, index, attempts, redrives, isLast, item: this.#pages.item(step, index) };
+    const chunk = group instanceof ChunkItems ? this.#chunk(held, group) : undefined;
+    const item: ClaimedItem = { step, index, attempts, redrives, isLast, item: "" };
+    if (chunk) item.chunk = chunk;
+    else item.item = this.#pages.item(step, index);
     if (permits.length === 0) return item;
     return { ...item, refusalCosts: this.#permits.hasGivenUp(permits) ? "an attempt" : "nothing" };
   }
 }
 
+/** Whether a chunk's job is asked only how far it is: that needs none of its items. */
+function isPoll({ job }: Pick<ClaimedChunk, "job">): boolean {
+  return typeof job?.job === "string" && !job.isEnded;
+}
+
+/** What an executor of a run that has finished may still bring. */
+function lateOf(outcome: Outcome): Outcome {
+  if (!outcome.ok) return { ...outcome, isLate: true };
+  if (!("parts" in outcome)) return outcome;
+  return { ...outcome, parts: outcome.parts.filter(([, result]) => typeof result === "string") };
+}
+
 /** Whether what is in exec is to end now: a run that has failed lets it end by itself. */
-function isCutShort({ completionReason }: RunState): boolean {
+export function isCutShort({ completionReason }: RunState): boolean {
   return completionReason === "canceled" || completionReason === "deadline-exceeded";
 }

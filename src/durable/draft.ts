@@ -67,6 +67,11 @@ export class Draft {
     return this.steps.size + this.lateActions.size === 0;
   }
 
+  /** Whether a step's items are all settled, and its post has not ended. */
+  get isPostNext(): boolean {
+    return this.#settled.size > 0;
+  }
+
   step(id: number): StepRow | undefined {
     return this.steps.get(id) ?? this.#settled.get(id) ?? this.#stored.get(id);
   }
@@ -103,4 +108,4 @@ export class Draft {
   }
 }
 
-const UNTOUCHED = { total: 0, succeeded: 0, failed: 0, fields: null, isSolo: false };
+const UNTOUCHED = { total: 0, succeeded: 0, failed: 0, fields: null, isSolo: false, batchSize: null, wait: null };

@@ -79,6 +79,11 @@ export class EventStore {
     this.#sql.exec("delete from emit where id <= (select max(id) from emit) - ?", MOST_KEPT);
   }
 
+  /** The number of the latest; 0 where there is none. */
+  get last(): number {
+    return this.#sql.exec<{ last: number }>("select coalesce(max(id), 0) as last from emit").one().last;
+  }
+
   /** The first of those that came later than the one with number `id`, in order. */
   after(id: number): KeptEvent[] {
     const sql = "select id, body from emit where id > ? order by id limit ?";

@@ -1,11 +1,13 @@
-import { type Attempt, callExec, inTime } from "../core/attempt.ts";
+import { type Attempt, inTime } from "../core/attempt.ts";
+import { checkResults, execBatch } from "../core/chunks.ts";
 import { decode, encode } from "../core/codec.ts";
 import { type Failure, toFailure } from "../core/errors.ts";
 import { judged } from "../core/exec.ts";
+import { nameOf } from "../core/follow.ts";
 import { type BaseNode, Node, ParallelBatchNode } from "../core/node.ts";
 import { drive, type MaybePromise } from "../core/turn.ts";
-import type { Outcome } from "./items.ts";
 import { changedFields, writeFields } from "./live.ts";
+import type { Outcome } from "./outcome.ts";
 import type { ClaimedItem } from "./protocol.ts";
 import { checkLength, ROW_LIMIT } from "./text.ts";
 
@@ -32,29 +34,42 @@ function* call(
 ): Generator<unknown, Outcome, unknown> {
   const { step, index, attempts, isLast, refusalCosts } = claimed;
   try {
-    const result = yield callExec(self, decode(claimed.item), attempt, timeoutOf(self));
+    const result = yield inTime("exec", callAlone(self, decode(claimed.item), attempt), attempt, timeoutOf(self));
     return { step, index, attempts, ...stored(result, self, index, fields()) };
   } catch (error) {
     const failure = toFailure(error, Date.now());
     if (failure.rateLimited && refusalCosts === "nothing") {
-      return { step, index, attempts, ...failed(failure, fields), isAttempt: false } as Outcome;
+      return { step, index, attempts, ...failureOf(failure, fields), isAttempt: false } as Outcome;
     }
     const verdict = judged(self, failure, error);
     const isFinal = isLast || verdict.retryable === false;
-    if (!isFinal || isStopped()) return { step, index, attempts, ...failed(verdict, fields) };
+    if (!isFinal || isStopped()) return { step, index, attempts, ...failureOf(verdict, fields) };
     return { step, index, attempts, ...(yield* fallback({ self, fields }, claimed, error, attempt)) };
   }
 }
 
-function timeoutOf(self: BaseNode): number {
+/** One item in a call of its own. A step that began before its node had a `batchSize` has such calls still. */
+function callAlone(self: BaseNode, item: unknown, attempt: Attempt): unknown {
+  if (self["_options"].batchSize === undefined) return self.exec(item, attempt);
+  return (async () => resultOf(checkResults(nameOf(self), await execBatch(self, [item], attempt), 1)[0]))();
+}
+
+function resultOf(result: unknown): unknown {
+  if (result instanceof Error) throw result;
+  return result;
+}
+
+/** In seconds. */
+export function timeoutOf(self: BaseNode): number {
   return self["_options"].timeout ?? DEFAULT_TIMEOUT_SEC;
 }
 
 type Result = { fields?: string } & ({ ok: true; body: string } | { ok: false; failure: Failure });
 
-function* fallback(
+/** What `execFallback` makes of an item's failure. */
+export function* fallback(
   { self, fields }: View,
-  claimed: ClaimedItem,
+  claimed: Pick<ClaimedItem, "index" | "item">,
   error: unknown,
   attempt: Attempt,
 ): Generator<unknown, Result, unknown> {
@@ -63,12 +78,12 @@ function* fallback(
     const called = self.execFallback(decode(claimed.item), error as Error);
     return stored(yield inTime("execFallback", called, attempt, timeoutOf(self)), self, claimed.index, fields());
   } catch (thrown) {
-    return failed({ ...toFailure(thrown), retryable: false }, fields);
+    return failureOf({ ...toFailure(thrown), retryable: false }, fields);
   }
 }
 
 /** A result that cannot be stored is final: calling exec again would not change what it returns. */
-function stored(result: unknown, self: BaseNode, index: number, fields: object | null): Result {
+export function stored(result: unknown, self: BaseNode, index: number, fields: object | null): Result {
   try {
     const name = () => `the result of item ${index} of ${self.constructor.name}`;
     return { ok: true, body: checkLength(encode(result, name), name), ...written(fields) };
@@ -78,7 +93,7 @@ function stored(result: unknown, self: BaseNode, index: number, fields: object |
 }
 
 /** A failure, with the fields that its exec has set for the next attempt, or post, to find. */
-function failed(failure: Failure, fields: View["fields"]): Result {
+export function failureOf(failure: Failure, fields: View["fields"]): Result & { ok: false } {
   try {
     return { ok: false, failure, ...written(fields()) };
   } catch (error) {
@@ -86,7 +101,8 @@ function failed(failure: Failure, fields: View["fields"]): Result {
   }
 }
 
-function written(fields: object | null): { fields?: string } {
+/** What exec has set on its node. */
+export function written(fields: object | null): { fields?: string } {
   if (fields === null || Object.keys(fields).length === 0) return {};
   return { fields: checkLength(encode(fields, "fields"), "the fields that exec set", ROW_LIMIT) };
 }

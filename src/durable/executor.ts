@@ -1,10 +1,13 @@
 import { Attempt, sleep } from "../core/attempt.ts";
 import { decode } from "../core/codec.ts";
+import { toFailure } from "../core/errors.ts";
 import { isThenable } from "../core/turn.ts";
+import { execChunk } from "./chunk-exec.ts";
 import { writeEmit } from "./event-store.ts";
 import { execItem, type View, viewsOf } from "./exec.ts";
-import type { Outcome } from "./items.ts";
+import { keyOfCall } from "./keys.ts";
 import { copyOf } from "./live.ts";
+import type { Outcome } from "./outcome.ts";
 import {
   type ClaimedItem,
   MESSAGE_TEXT,
@@ -77,12 +80,10 @@ class Call extends Attempt {
   isAbandoned = false;
 
   constructor(run: string, claimed: ClaimedItem, beganMs: number, onEmit: (data: unknown) => void) {
-    const { step, index, attempts, redrives, refusalCosts } = claimed;
-    // What a redrive repeats is another attempt, though its count begins anew.
-    super(`${run}/${step}/${index}/${redrives > 0 ? `r${redrives}/` : ""}${attempts + 1}`, attempts + 1, onEmit);
+    super(keyOfCall(run, claimed), claimed.attempts + 1, onEmit);
     this.claimed = claimed;
     this.beganMs = beganMs;
-    this.isTold = refusalCosts === undefined;
+    this.isTold = claimed.refusalCosts === undefined;
   }
 }
 
@@ -168,7 +169,12 @@ class Puller {
     const view = (this.#nodes.get(claimed.step) as NodeAt)(claimed.attempts);
     const onEmit = (data: unknown) => this.#emit(claimed.step, claimed.index, data);
     const call = new Call(this.#slice.order.run, claimed, nowMs, onEmit);
-    const outcome = execItem(view, claimed, call, this.#isStoppedNow);
+    const { chunk } = claimed;
+    const isStopped = this.#isStoppedNow;
+    const push = (outcome: Outcome) => this.#push(call, outcome);
+    const outcome = chunk
+      ? execChunk({ view, claimed, chunk, attempt: call, isStopped, push })
+      : execItem(view, claimed, call, isStopped);
     if (isThenable(outcome)) this.#endLater(call, outcome);
     else this.#end(call, outcome);
   }
@@ -176,15 +182,27 @@ class Puller {
   #endLater(call: Call, outcome: PromiseLike<Outcome>): void {
     const key = keyOf(call.claimed);
     this.#inExec.set(key, call);
-    void outcome.then((late) => {
+    const ended = (late: Outcome) => {
       if (!call.isAbandoned) this.#inExec.delete(key);
       this.#end(call, late);
-    });
+    };
+    void outcome.then(ended, (error) => ended(failedBy(call, error)));
   }
 
   #end(call: Call, outcome: Outcome): void {
-    if (outcome.ok || !(call.isAbandoned || this.#isStopped)) this.#finished.push(withTokens(outcome, call));
+    this.#keep(call, withTokens(outcome, call));
     this.#announce();
+  }
+
+  /** What a call brings before its end. */
+  #push(call: Call, outcome: Outcome): void {
+    this.#keep(call, outcome);
+    this.nudge();
+  }
+
+  #keep(call: Call, outcome: Outcome): void {
+    const kept = call.isAbandoned || this.#isStopped ? successesOf(outcome) : outcome;
+    if (kept) this.#finished.push(kept);
   }
 
   /** The run was not heard for a whole lease: it has taken the permits of these calls for lost, so they must not go on. */
@@ -268,7 +286,7 @@ class Puller {
   #takeFinished(): Outcome[] {
     let text = 0;
     const end = this.#finished.findIndex((outcome) => {
-      text += outcome.ok ? outcome.body.length : outcome.failure.message.length;
+      text += textOf(outcome);
       return text > MESSAGE_TEXT;
     });
     return this.#finished.splice(0, end === -1 ? this.#finished.length : Math.max(1, end));
@@ -326,9 +344,34 @@ function keyOf({ step, index }: ClaimedItem): number {
   return step * 2 ** 26 + index;
 }
 
+/** Of a call that was told to stop failures say nothing. What of a chunk has not succeeded is let go with it. */
+function successesOf(outcome: Outcome): Outcome | undefined {
+  if (!outcome.ok) return undefined;
+  if (!("parts" in outcome)) return outcome;
+  const parts = outcome.parts.filter(([, result]) => typeof result === "string");
+  return parts.length === 0 ? undefined : { ...outcome, parts, isMore: true };
+}
+
+/** A call that ended as none should. */
+function failedBy({ claimed }: Call, error: unknown): Outcome {
+  return { ...placeOf(claimed), ok: false, failure: toFailure(error) };
+}
+
+function placeOf({ step, index, attempts, chunk }: ClaimedItem) {
+  return { step, index, attempts, ...(chunk ? { end: chunk.end } : {}) };
+}
+
+function textOf(outcome: Outcome): number {
+  if (!outcome.ok) return outcome.failure.message.length;
+  if ("body" in outcome) return outcome.body.length;
+  if ("job" in outcome) return outcome.job.job?.length ?? 0;
+  const lengths = outcome.parts.map(([, result]) => (typeof result === "string" ? result : result.message).length);
+  return lengths.reduce((sum, length) => sum + length, 0);
+}
+
 /** The call has no outcome of its own, and is no attempt. */
-function notBegun({ step, index, attempts }: ClaimedItem, message: string): Outcome {
-  return { step, index, attempts, ok: false, failure: { name: "PermitError", message }, isAttempt: false };
+function notBegun(claimed: ClaimedItem, message: string): Outcome {
+  return { ...placeOf(claimed), ok: false, failure: { name: "PermitError", message }, isAttempt: false };
 }
 
 function abortError(message: string): Error {

@@ -1,12 +1,14 @@
 import { decode, encode } from "../core/codec.ts";
 import { describeType, errorOf, type Failure } from "../core/errors.ts";
 import { BatchFlow } from "../core/flow.ts";
+import { nameOf } from "../core/follow.ts";
 import { isOneShot } from "../core/items.ts";
-import type { BaseNode, BranchEnd } from "../core/node.ts";
+import { type BaseNode, type BranchEnd, hasOneItem, type NodeKind } from "../core/node.ts";
 import { rawOf, withoutProxies } from "../core/recorder.ts";
 import type { Effect, Fault, RunError } from "../core/run.ts";
 import type { Outcome } from "../core/tolerance.ts";
 import { isThenable } from "../core/turn.ts";
+import { checkSignal, SleepNode, WaitForEvent, wakeMsOf } from "../core/waiting.ts";
 import type { SoloItem } from "./draft.ts";
 import { type Emit, writeEmit } from "./event-store.ts";
 import { faultAt } from "./faults.ts";
@@ -17,6 +19,7 @@ import type { Pages } from "./pages.ts";
 import type { StepRow } from "./step-store.ts";
 import type { Store } from "./store.ts";
 import { checkLength } from "./text.ts";
+import type { Wait } from "./waits.ts";
 import type { Walk } from "./walk.ts";
 
 /** A hook may take this long: it is run again after a crash, so long work belongs into exec. */
@@ -81,7 +84,7 @@ export class Hooks {
     const returned = yield inTime(node.prep(shared), step, "prep");
     if (this.#isOver(step)) return [];
     const prepRes = withoutProxies(returned);
-    const solo = this.#kindOf(step) === "node" ? this.#soloItem(step, prepRes) : null;
+    const solo = this.#hasOneItem(step) ? this.#soloItem(step, prepRes) : null;
     const isMany = this.#isMany(step);
     const size = isMany ? ((yield* this.#storeItems(step, node, prepRes)) as number) : 1;
     if (this.#isOver(step)) return [];
@@ -91,7 +94,10 @@ export class Hooks {
     const canReturn = isList || this.#canReturn(step, prepRes);
     live.keep(step.id, { prepRes: isList ? undefined : prepRes, canReturn, isMany, fields: changed });
     const total = this.#isFlow(step) ? 0 : size;
-    return this.#walk.prepared({ ...step, total, fields, params: live.changedParams(step) }, size, solo);
+    const wait = waitOf(node, prepRes);
+    const { batchSize } = this.#walk.flow.planOf(step.node);
+    const row = { ...step, total, fields, params: live.changedParams(step), batchSize, wait };
+    return this.#walk.prepared(row, size, solo);
   }
 
   *#post(step: StepRow): Generator<unknown, Effect[], unknown> {
@@ -131,8 +137,8 @@ export class Hooks {
   }
 
   *#storeItems(step: StepRow, node: BaseNode, prepRes: unknown): Generator<unknown, number, unknown> {
-    const { limits } = this.#walk.flow.planOf(step.node);
-    const place = { id: step.node, limits: this.#isFlow(step) ? [] : limits };
+    const { limits, batchSize } = this.#walk.flow.planOf(step.node);
+    const place = { id: step.node, batchSize, limits: this.#isFlow(step) ? [] : limits };
     const pager = new Pager(this.#store, step.id, node, place, () => this.#isOver(step));
     const added = pager.addAll(prepRes);
     // One that has written holds up all others, so a source that is slow is given no more time than a hook is.
@@ -149,14 +155,14 @@ export class Hooks {
   /** Whether what prep returned can be had back from the step's items. A flow has none, and none give back nothing. */
   #canReturn(step: StepRow, prepRes: unknown): boolean {
     if (this.#isMany(step)) return Array.isArray(prepRes);
-    return this.#kindOf(step) === "node" || prepRes === undefined;
+    return this.#hasOneItem(step) || prepRes === undefined;
   }
 
   #storedPrepRes(step: StepRow): unknown {
     if (this.#kindOf(step) === "flow") return undefined;
     if (step.isSolo) return decode(this.#pages.item(step.id, 0));
     const items = Array.from(this.#store.items.paged(step.id), decode);
-    return this.#kindOf(step) === "node" ? items[0] : items;
+    return this.#hasOneItem(step) ? items[0] : items;
   }
 
   #execRes(step: StepRow): unknown {
@@ -165,7 +171,7 @@ export class Hooks {
     if (step.isSolo) return decode(this.#walk.ledger.takeResult(step.id));
     if (this.#collects(step)) return Array.from(this.#store.items.outcomes(step.id), outcomeOf);
     const results = Array.from(this.#store.items.results(step.id), decode);
-    return this.#kindOf(step) === "node" ? results[0] : results;
+    return this.#hasOneItem(step) ? results[0] : results;
   }
 
   /** A batch flow that collects failures gets an outcome of each branch where batch nodes get theirs. */
@@ -206,7 +212,8 @@ export class Hooks {
     const { graph } = this.#walk.flow;
     if (graph.has(node) && graph.tolerance(node)) return Array.from(this.#store.items.outcomes(step), outcomeOf);
     const all = results.map(decode);
-    return this.#walk.kindOf(node) === "node" ? all[0] : all;
+    const kind = this.#walk.kindOf(node);
+    return kind && hasOneItem(kind) ? all[0] : all;
   }
 
   #collects({ node }: StepRow): boolean {
@@ -221,7 +228,11 @@ export class Hooks {
     return checkLength(encode(withoutProxies(output), "output"), "output");
   }
 
-  #kindOf({ node }: StepRow): string {
+  #hasOneItem(step: StepRow): boolean {
+    return hasOneItem(this.#kindOf(step));
+  }
+
+  #kindOf({ node }: StepRow): NodeKind {
     return this.#walk.flow.graph.kind(node);
   }
 
@@ -235,13 +246,20 @@ export class Hooks {
 
   /** Whether prep gives many: items of a batch, or params of branches. */
   #isMany(step: StepRow): boolean {
-    const kind = this.#kindOf(step);
-    return kind !== "node" && kind !== "flow";
+    return this.#kindOf(step) !== "flow" && !this.#hasOneItem(step);
   }
 }
 
 function outcomeOf({ ok, body }: { ok: boolean; body: string }): Outcome {
   return ok ? { ok, value: decode(body) } : { ok: false, error: errorOf(JSON.parse(body) as Failure) };
+}
+
+/** What a node without exec waits for that begins to wait now. */
+function waitOf(node: BaseNode, prepRes: unknown): Wait | null {
+  const nowMs = Date.now();
+  if (node instanceof SleepNode) return { signal: null, untilMs: wakeMsOf(nameOf(node), prepRes, nowMs) };
+  if (!(node instanceof WaitForEvent)) return null;
+  return { signal: checkSignal(nameOf(node), prepRes), untilMs: node["_timeoutMs"](nowMs) };
 }
 
 function isAsync(prepRes: unknown): boolean {

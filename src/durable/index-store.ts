@@ -55,17 +55,22 @@ export class IndexStore {
     this.#sql = storage.sql;
   }
 
-  put(entry: IndexEntry): void {
-    this.#write(() => {
+  /** Returns whether it was no older than what is stored. */
+  put(entry: IndexEntry): boolean {
+    return this.#write(() => {
       const stored = this.#columns(entry.id);
-      if (!stored) this.#insert(entry.id, columnsOf(entry));
-      else if (!isOlder(entry, stored)) this.#update(entry.id, stored, columnsOf(entry));
+      if (stored && isOlder(entry, stored)) return false;
+      if (stored) this.#update(entry.id, stored, columnsOf(entry));
+      else this.#insert(entry.id, columnsOf(entry));
+      return true;
     });
   }
 
   /** What was known of the id at that time or before is gone: a run's id is free again only when the run is. */
-  remove(id: string, createdMs: number): void {
-    if (this.#exists) this.#sql.exec("delete from entry where id = ? and created_ms <= ?", id, createdMs);
+  remove(id: string, createdMs: number): boolean {
+    if (!this.#exists) return false;
+    const sql = "delete from entry where id = ? and created_ms <= ? returning id";
+    return this.#sql.exec(sql, id, createdMs).toArray().length > 0;
   }
 
   list(query: IndexQuery): IndexPage {

@@ -1,3 +1,5 @@
+import type { FailedItem } from "../core/error-groups.ts";
+import type { Failure } from "../core/errors.ts";
 import type { StoredNeeds } from "./needs.ts";
 import { inStatements, type LongText, ROW_LIMIT, STATEMENT_TEXT } from "./text.ts";
 
@@ -137,6 +139,36 @@ export class ItemStore {
     }
   }
 
+  /** The items of a node that have a row, by step and in order, and how they stand. Read as they are asked for. */
+  statusesOf(node: string): Iterator<Pick<ItemRow, "step" | "index" | "status">> {
+    const sql = `select item.step, idx as "index", status from item join step on step.id = item.step
+      where step.node = ? order by item.step, idx`;
+    return this.#sql.exec<Pick<ItemRow, "step" | "index" | "status">>(sql, node);
+  }
+
+  /** How many items of a step have ended how. */
+  tally({ id, total }: { id: number; total: number }): { total: number; succeeded: number; failed: number } {
+    const sql = `select coalesce(sum(status = 'succeeded'), 0) as succeeded, coalesce(sum(status = 'failed'), 0) as failed
+      from item where step = ?`;
+    return { total, ...this.#sql.exec<{ succeeded: number; failed: number }>(sql, id).one() };
+  }
+
+  /** All items that have failed, and why. Read as they are asked for. */
+  *failures(): Generator<FailedItem> {
+    const sql = `select node, item.step, idx, item.body from item join step on step.id = item.step
+      where item.status = 'failed' order by item.step, idx`;
+    for (const [node, step, index, body] of this.#sql.exec(sql).raw<[string, number, number, string | null]>()) {
+      const { name, message } = JSON.parse(body ?? this.#longText.get(`item/${step}/${index}`)) as Failure;
+      yield { node, step, index, error: { name, message } };
+    }
+  }
+
+  /** When an item is due that waits for its next attempt. */
+  dueOf(step: number, index: number): number | null {
+    const sql = "select due_ms as due from item where step = ? and idx = ? and status = 'deferred'";
+    return this.#sql.exec<{ due: number | null }>(sql, step, index).toArray()[0]?.due ?? null;
+  }
+
   /** The texts of a settled step's results, in order. */
   *results(step: number): Generator<string> {
     const sql = "select idx, body from item where step = ? and status = 'succeeded' order by idx";
@@ -181,6 +213,12 @@ export class ItemStore {
     for (const { step, index } of this.#sql.exec<{ step: number; index: number }>(long, ...bindings).toArray()) {
       this.#longText.delete(`item/${step}/${index}`);
     }
+    // What the failed items of a chunk have behind them is in its row.
+    this.#sql.exec(
+      `delete from item where status = 'failed' and ${isMeant}
+       and step in (select id from step where body->>'$.batchSize' is not null)`,
+      ...bindings,
+    );
     // One that never had an outcome keeps the name of its first attempt: a vendor may know that already.
     const again = "redrives = redrives + (attempts > 0), attempts = 0, crashes = 0, due_ms = null";
     const sql = `update item set status = 'pending', ${again}, started_ms = null, finished_ms = null, body = null`;

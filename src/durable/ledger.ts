@@ -1,15 +1,24 @@
+import { encode } from "../core/codec.ts";
 import type { Failure } from "../core/errors.ts";
+import { ChunkItems, placeOf } from "./chunk-items.ts";
+import type { ChunkRow } from "./chunk-store.ts";
+import { Chunks } from "./chunks.ts";
 import { Demand } from "./demand.ts";
 import type { ItemRow } from "./item-store.ts";
-import { type ItemId, Items, type Outcome } from "./items.ts";
-import { SoloNeeds, StepNeeds, type StoredNeeds } from "./needs.ts";
+import { type Emptied, type ItemId, Items } from "./items.ts";
+import { Moved } from "./moved.ts";
+import { ChunkNeeds, SoloNeeds, StepNeeds, type StoredNeeds } from "./needs.ts";
+import type { Outcome, Rows } from "./outcome.ts";
 import type { PermitEnding, PermitNews } from "./permits.ts";
 import type { Plan } from "./plan.ts";
 import { Pool } from "./pool.ts";
 import { type Entry, LEASE_MS, type Slot, Slots } from "./slots.ts";
+import type { ItemStatus } from "./statuses.ts";
 import type { StepRow } from "./step-store.ts";
 import type { HeldItem, Store } from "./store.ts";
 import { Strays } from "./strays.ts";
+import type { Try } from "./try-store.ts";
+import { type Wait, Waits } from "./waits.ts";
 
 /** What a report or a lost executor made of items. */
 export interface Settled {
@@ -37,6 +46,9 @@ interface Work {
 export class Ledger {
   readonly slots: Slots;
   readonly demand: Demand;
+  readonly waits = new Waits();
+  /** For those who look on. */
+  readonly moved = new Moved();
   /** When the first deferred item is due. */
   earliestDueMs: number | null = null;
   readonly #planOf: (node: string) => Plan;
@@ -47,6 +59,8 @@ export class Ledger {
   #news: PermitNews = { begun: [], ended: [], unused: [] };
   /** What executors held that fell silent, and until when its permits are kept. */
   #silent = new Map<HeldItem, number>();
+  /** Calls that were learned to have failed, and are not stored yet. */
+  #tries: Try[] = [];
   readonly #strays: Strays;
   readonly #store: Store;
 
@@ -72,23 +86,34 @@ export class Ledger {
       const states = ids.filter((id) => this.#groups.get(id) === group).flatMap((id) => known.get(id) ?? []);
       for (const item of group.restore(states, given.get(group) ?? [])) held.add(item);
     }
+    this.#forgetOver();
     const others = [...this.heldItems()].filter(({ step }) => !this.#groups.has(step));
     this.#strays.restore(others, (node) => this.#workAt(node).pool);
     // Not by intersection(), which may change the order, and the order tells what an executor has missed.
     for (const slot of this.slots.all()) {
       slot.held = new Set([...slot.held].filter((item) => held.has(item) || this.#strays.has(item)));
     }
-    this.earliestDueMs = this.#store.items.earliestDue();
+    this.#findDue();
   }
 
-  /** A step's items may begin. */
-  open({ id, node, total, isSolo }: StepRow, needs: StoredNeeds | null): void {
+  /** A step's items may begin, or wait for what it waits for. */
+  open(step: StepRow, needs: StoredNeeds | null): void {
+    const { id, node, isSolo, wait } = step;
     const work = this.#workAt(node);
-    if (isSolo) this.#join(work, id, needs);
+    if (!isSolo) this.#groups.set(id, this.#itemsOf(step));
     else {
-      const reader = new StepNeeds(this.#store.items, id, work.pool.plan.limits);
-      this.#groups.set(id, new Items(id, total, work.pool, reader));
+      this.#join(work, id, needs);
+      if (wait !== null) this.#rest(work, id, wait);
     }
+  }
+
+  #itemsOf(step: StepRow): Items {
+    const { id, node, total, batchSize } = step;
+    const { pool } = this.#workAt(node);
+    const needs = new StepNeeds(this.#store.items, id, pool.plan.limits);
+    if (batchSize === null) return new Items(id, total, pool, needs);
+    const known = this.#store.chunks.of([id]).get(id) ?? [];
+    return new ChunkItems(id, total, pool, new ChunkNeeds(chunksOf(step, known, needs), needs), known);
   }
 
   /** A step that was stopped goes on, with what its rows say of its items. */
@@ -97,6 +122,7 @@ export class Ledger {
     this.open(row, items.soloNeeds([row.id]).get(row.id) ?? null);
     const strays = this.#strays.takeOf(row.id);
     const held = this.#groups.get(row.id)?.restore(items.statesOf([row.id]).get(row.id) ?? [], strays) ?? [];
+    this.#forgetOver();
     // What is in exec still is held as it was.
     const kept = new Set(held);
     for (const item of strays) if (!kept.has(item)) this.slots.get(item.slot)?.held.delete(item);
@@ -125,16 +151,24 @@ export class Ledger {
     if (!group) return null;
     this.#groups.delete(step);
     this.#results.delete(step);
+    this.waits.drop(step);
     const { held, unused, ...tally } = group.stop(step);
     for (const item of held) this.#strays.add(item, group.pool);
+    this.moved.noteMany();
     this.#news.unused.push(...unused);
     this.#store.items.stop(step);
+    this.#store.chunks.stop(step);
     return tally;
   }
 
   /** The groups of open items. */
   *groups(): Generator<Items> {
     for (const { pool } of this.#work.values()) yield* pool.groups;
+  }
+
+  /** What all open items of each node share. */
+  *byNode(): Generator<[node: string, Pool]> {
+    for (const [node, { pool }] of this.#work) yield [node, pool];
   }
 
   pools(): Pool[] {
@@ -200,6 +234,27 @@ export class Ledger {
     for (const slot of this.slots.all()) yield* slot.held;
   }
 
+  /** Chunks in exec that no vendor has a job of, as far as is known. */
+  *submitting(): Generator<HeldItem> {
+    for (const item of this.heldItems()) {
+      const group = this.#groups.get(item.step);
+      const plan = group?.pool.plan ?? this.#strays.poolOf(item)?.plan;
+      if (!plan?.hasJobs) continue;
+      const isKnown = group instanceof ChunkItems && typeof group.chunkOf(item).job?.job === "string";
+      if (!isKnown) yield item;
+    }
+  }
+
+  /** Up to before which item a chunk goes, and how many of its items have no result. */
+  chunkAt(step: StepRow, first: number): { end: number; size: number } {
+    const group = this.#groups.get(step.id);
+    if (group instanceof ChunkItems) return group.chunkOf({ step: step.id, index: first });
+    const needs = new StepNeeds(this.#store.items, step.id, this.#planOf(step.node).limits);
+    const chunks = chunksOf(step, this.#store.chunks.of([step.id]).get(step.id) ?? [], needs);
+    for (const { index } of this.#store.items.statesOf([step.id]).get(step.id) ?? []) chunks.settle(index);
+    return placeOf(chunks, chunks.numberOf(first));
+  }
+
   /** Whether anyone is in exec or called to it, so that a lease must be watched. */
   get isBusy(): boolean {
     return this.slots.sum((slot) => (slot.state === "idle" ? 0 : 1)) > 0;
@@ -219,7 +274,7 @@ export class Ledger {
     const acceptance = this.slots.judge(entry);
     if (acceptance === "refused") return undefined;
     const slot = this.slots.get(entry.slot) as Slot;
-    const lost = acceptance === "over" ? this.#lose(slot, nowMs) : this.#settled([]);
+    const lost = acceptance === "over" ? this.#lose(slot, nowMs) : this.#settled(noRows());
     if (acceptance === "again") this.slots.renew(slot, nowMs);
     else this.slots.admit(slot, entry, nowMs);
     return { fence: slot.fence, lost };
@@ -232,31 +287,49 @@ export class Ledger {
   settle(id: number, fence: number, outcomes: Outcome[], nowMs: number, random: () => number): Settled {
     const isCurrent = this.slots.isCurrent(id, fence);
     if (isCurrent) this.slots.renew(this.slots.get(id) as Slot, nowMs);
-    const rows: ItemRow[] = [];
+    const rows = noRows();
     const fields: Settled["fields"] = [];
     const late: number[] = [];
     for (const outcome of outcomes) {
       const group = this.#groups.get(outcome.step);
-      const stray = this.#strays.size > 0 ? this.#endStray(id, outcome, nowMs, endingOf(outcome)) : undefined;
-      if (stray && !group && outcome.ok) {
-        rows.push(this.#strays.lateRow(stray, outcome.body, nowMs));
-        late.push(outcome.step);
-      }
+      const stray = this.#strays.size > 0 ? this.#strayOf(id, outcome) : undefined;
+      if (stray && !group) for (const step of this.#strays.late(stray, outcome, rows, nowMs)) late.push(step);
+      // A stale executor's successor may have it in exec.
+      if (stray && isCurrent && !("isMore" in outcome)) this.#endStray(stray, nowMs, endingOf(outcome));
       const held = group?.heldItem(outcome) ?? null;
-      const isHolder = isCurrent && held?.slot === id && held.attempts === outcome.attempts;
+      const isOwn = held?.slot === id && held.attempts === outcome.attempts;
+      const isHolder = isCurrent && isOwn && group?.isSame(outcome) === true;
       const unused = group?.pool.isLimited ? group.permitsOf(outcome) : [];
-      const row = isHolder || outcome.ok ? group?.settle(outcome, nowMs, random()) : undefined;
-      if (!row) continue;
+      if (group && isHolder) this.#noteTries(group, outcome, held?.claimedMs ?? null, nowMs);
+      if (!group?.settle(outcome, isHolder, rows, nowMs, random())) continue;
       // It had been given a permit to be executed once more.
-      if (unused.length > 0) this.#news.unused.push(...unused);
-      rows.push(row);
-      if (outcome.ok && group?.step === null && outcome.body.length <= LONGEST_KEPT)
+      if (unused.length > 0 && group.permitsOf(outcome) !== unused) this.#news.unused.push(...unused);
+      if ("body" in outcome && group.step === null && outcome.body.length <= LONGEST_KEPT)
         this.#results.set(outcome.step, outcome.body);
       if (outcome.fields !== undefined) fields.push({ step: outcome.step, fields: outcome.fields });
-      // An item that has an outcome is held by nobody any more, whoever brought it.
-      if (held) this.#letGo(held, nowMs, isHolder ? endingOf(outcome) : LOST);
+      // An item that has an outcome is held by nobody any more, whoever brought it. Of a chunk more may follow.
+      if (held && group.heldItem(outcome) !== held) this.#letGo(held, nowMs, isHolder ? endingOf(outcome) : LOST);
+      this.#giveUp(group.takeEmptied(), nowMs);
     }
     return { ...this.#settled(rows), late, fields };
+  }
+
+  /** Of a call that was refused, or never began, there is nothing to tell. */
+  #noteTries(group: Items, outcome: Outcome, startedMs: number | null, finishedMs: number): void {
+    const { step, index } = outcome;
+    const times = { step, startedMs, finishedMs };
+    if (!outcome.ok && outcome.isAttempt !== false) {
+      this.#tries.push({ ...times, first: index, end: endOf(group, outcome), error: outcome.failure });
+    } else if (outcome.ok && "parts" in outcome) {
+      for (const [first, result] of outcome.parts) {
+        if (typeof result !== "string") this.#tries.push({ ...times, first, end: first + 1, error: result });
+      }
+    }
+  }
+
+  #giveUp({ held, unused }: Emptied, nowMs: number): void {
+    for (const item of held) this.#letGo(item, nowMs, LOST);
+    for (const permit of unused) this.#news.unused.push(permit);
   }
 
   /** An executor says that calls have begun. */
@@ -271,12 +344,49 @@ export class Ledger {
   /** An executor takes nothing more and has nothing in exec: what it held and never reported, it was told to stop. */
   letGo(id: number, nowMs: number): void {
     for (const item of this.slots.get(id)?.held ?? []) {
-      if (this.#strays.has(item)) this.#endStray(id, item, nowMs, LOST);
+      if (this.#strays.has(item)) this.#endStray(item, nowMs, LOST);
       else {
         this.#groups.get(item.step)?.letGo(item);
+        this.#noteMoved(item, "pending");
         this.#letGo(item, nowMs, LOST);
       }
     }
+  }
+
+  /** When something is due: an item's next attempt, or a step's wait. */
+  get dueMs(): number | null {
+    const { earliestDueMs } = this;
+    const { dueMs } = this.waits;
+    return earliestDueMs === null || dueMs === null ? (earliestDueMs ?? dueMs) : Math.min(earliestDueMs, dueMs);
+  }
+
+  /** What steps waited for has come: signals that were sent, or their time. */
+  wake(nowMs: number): Settled {
+    const rows = noRows();
+    const end = (step: number, value: unknown) => {
+      this.waits.drop(step);
+      const row = this.#groups.get(step)?.wake(step, encode(value, "signal"), nowMs);
+      if (row) rows.items.push(row);
+    };
+    for (const name of this.waits.areForSignals ? this.#store.signals.names : []) {
+      for (let step = this.waits.first(name); step !== undefined; step = this.waits.first(name)) {
+        const signal = this.#store.signals.take(name, step);
+        if (!signal) break;
+        end(step, { name, payload: JSON.parse(signal.body), at: new Date(signal.atMs) });
+      }
+    }
+    for (const [step, { signal }] of this.waits.due(nowMs)) end(step, signal === null ? undefined : null);
+    return this.#settled(rows);
+  }
+
+  /** What a step waited for had come before its rows were read. */
+  #forgetOver(): void {
+    for (const [step] of [...this.waits.all()]) if (this.isSettled(step)) this.waits.drop(step);
+  }
+
+  #rest({ solo }: Work, step: number, wait: Wait): void {
+    solo?.items.rest(step);
+    this.waits.add(step, wait);
   }
 
   /** Nothing is asked any more for items that wait for a permit. */
@@ -286,8 +396,9 @@ export class Ledger {
 
   /** An item that never begins, because no permit for it can be had. */
   fail(id: ItemId, failure: Failure, nowMs: number): Settled {
-    const row = this.#groups.get(id.step)?.fail(id, failure, nowMs);
-    return this.#settled(row ? [row] : []);
+    const rows = noRows();
+    this.#groups.get(id.step)?.fail(id, failure, rows, nowMs);
+    return this.#settled(rows);
   }
 
   /**
@@ -303,6 +414,7 @@ export class Ledger {
     const claimed = this.#take(slot, isFull, nowMs);
     if (claimed.length === 0 && this.held === 0) claimed.push(...this.#takeSuspect(id, nowMs));
     if (claimed.length > 0) this.slots.give(slot, claimed);
+    for (const item of claimed) this.#noteMoved(item, "running");
     return [...missed, ...claimed];
   }
 
@@ -347,8 +459,18 @@ export class Ledger {
   /** Makes what has come due pending once more. */
   release(nowMs: number): void {
     if (this.earliestDueMs === null || this.earliestDueMs > nowMs) return;
-    for (const id of this.#store.items.releaseDue(nowMs)) this.#groups.get(id.step)?.release(id);
-    this.earliestDueMs = this.#store.items.earliestDue();
+    for (const store of [this.#store.items, this.#store.chunks]) {
+      for (const id of store.releaseDue(nowMs)) {
+        this.#groups.get(id.step)?.release(id);
+        this.#noteMoved(id, "pending");
+      }
+    }
+    this.#findDue();
+  }
+
+  #findDue(): void {
+    const due = [this.#store.items.earliestDue(), this.#store.chunks.earliestDue()].filter((ms) => ms !== null);
+    this.earliestDueMs = due.length === 0 ? null : Math.min(...due);
   }
 
   #evict(isLost: (slot: Slot) => boolean, nowMs: number): Settled {
@@ -371,28 +493,35 @@ export class Ledger {
     const missed = [...slot.held].slice(received - slot.given);
     const strays = missed.filter((item) => this.#strays.has(item));
     if (strays.length === 0) return missed;
-    for (const item of strays) this.#endStray(slot.id, item, nowMs, LOST);
+    for (const item of strays) this.#endStray(item, nowMs, LOST);
     this.slots.save(slot, { given: slot.given - strays.length });
     return missed.filter((item) => !strays.includes(item));
   }
 
-  /** An item of a stopped step is in exec no more. Nothing is returned where there is no such item. */
-  #endStray(id: number, { step, index }: ItemId, nowMs: number, ending: PermitEnding): HeldItem | undefined {
-    const slot = this.slots.get(id);
-    const stray = [...(slot?.held ?? [])].find(
-      (item) => item.step === step && item.index === index && this.#strays.forget(item),
-    );
-    if (!slot || !stray) return undefined;
+  /** What a slot holds of a stopped step. */
+  #strayOf(id: number, { step, index }: ItemId): HeldItem | undefined {
+    const held = this.slots.get(id)?.held ?? [];
+    return [...held].find((item) => item.step === step && item.index === index && this.#strays.has(item));
+  }
+
+  /** An item of a stopped step is in exec no more. */
+  #endStray(stray: HeldItem, nowMs: number, ending: PermitEnding): void {
+    this.#strays.forget(stray);
     this.#letGo(stray, nowMs, ending);
     // That it has ended may be said by no row of its own.
-    this.slots.save(slot, {});
-    return stray;
+    this.slots.save(this.slots.get(stray.slot) as Slot, {});
   }
 
   #lose(slot: Slot, nowMs: number): Settled {
     const lost = [...slot.held];
     const own = lost.filter((item) => !this.#strays.forget(item));
-    const rows = own.flatMap((item) => this.#groups.get(item.step)?.crash(item, nowMs) ?? []);
+    const rows = noRows();
+    for (const item of own) {
+      const group = this.#groups.get(item.step);
+      const { step, index: first, claimedMs: startedMs } = item;
+      if (group) this.#tries.push({ step, first, end: endOf(group, item), startedMs, finishedMs: nowMs, error: null });
+      group?.crash(item, rows, nowMs);
+    }
     slot.held.clear();
     for (const item of lost) if (!this.#silent.has(item)) this.#endPermits(item, nowMs, LOST);
     return this.#settled(rows);
@@ -409,16 +538,32 @@ export class Ledger {
     this.#news.ended.push({ permits: item.permits, atMs: nowMs, ending });
   }
 
-  #settled(rows: ItemRow[]): Settled {
-    this.#store.items.save(rows);
+  #settled({ items, chunks }: Rows): Settled {
+    this.#store.items.save(items);
+    if (chunks.length > 0) this.#store.chunks.save(chunks);
+    if (this.#tries.length > 0) this.#store.tries.add(this.#tries.splice(0));
+    for (const { step, first, status } of chunks) this.#noteMoved({ step, index: first }, status);
     const settled: Settled = { steps: new Set(), late: [], failed: [], fields: [] };
-    for (const row of rows) {
+    for (const row of items) {
       const { step, status, dueMs } = row;
+      this.moved.note(row, status);
       if (status === "failed") settled.failed.push(row);
       settled.steps.add(step);
-      if (dueMs !== null) this.earliestDueMs = Math.min(this.earliestDueMs ?? Number.POSITIVE_INFINITY, dueMs);
+      if (dueMs !== null) this.#isDue(dueMs);
     }
+    for (const { dueMs } of chunks) if (dueMs !== null) this.#isDue(dueMs);
     return settled;
+  }
+
+  /** What becomes of an item becomes of those that are executed with it. */
+  #noteMoved(id: ItemId, status: ItemStatus): void {
+    if (!this.moved.isWatched) return;
+    for (const index of this.#groups.get(id.step)?.membersOf(id) ?? [])
+      this.moved.note({ step: id.step, index }, status);
+  }
+
+  #isDue(dueMs: number): void {
+    this.earliestDueMs = Math.min(this.earliestDueMs ?? Number.POSITIVE_INFINITY, dueMs);
   }
 
   #take(slot: Slot, isFull: (item: HeldItem) => boolean, nowMs: number): HeldItem[] {
@@ -454,6 +599,20 @@ export class Ledger {
     for (const item of this.heldItems()) if (this.#groups.get(item.step)?.isSuspect(item)) return true;
     return false;
   }
+}
+
+/** How the items of a batch with a `batchSize` are cut. */
+function chunksOf({ total, batchSize }: StepRow, known: readonly ChunkRow[], needs: StepNeeds): Chunks {
+  return new Chunks(total, batchSize ?? 1, new Set(known.map(({ first }) => first)), needs.chunkKeys());
+}
+
+/** Up to before which item a call goes. */
+function endOf(group: Items, id: ItemId): number {
+  return group instanceof ChunkItems ? group.chunkOf(id).end : id.index + 1;
+}
+
+function noRows(): Rows {
+  return { items: [], chunks: [] };
 }
 
 /** A longer result is read again when post wants it. */

@@ -93,6 +93,20 @@ export class Lines {
     this.add(index);
   }
 
+  /** A chunk is split: the second half is pending, in the line of the first. */
+  split(index: number, from: number): void {
+    this.#joined.set(index, this.#of(from));
+    this.add(index);
+  }
+
+  /** Items that are pending come before all others that are so in their line. */
+  hurry(indexes: readonly number[]): void {
+    for (const index of indexes.toReversed()) {
+      const line = this.#of(index);
+      if (line.ready.has(index)) line.ready = new Set([index, ...line.ready]);
+    }
+  }
+
   /** An item that joined is settled. It has left its line. */
   part(index: number): void {
     this.#joined.delete(index);

@@ -56,7 +56,7 @@ export interface Written {
 }
 
 /** Own fields of a node that are the flow's wiring and not its author's. Its params always travel with those that are. */
-const WIRING = new Set(["_successors", "_terminals", "_options", "start", "_follower", "_params"]);
+const WIRING = new Set(["_successors", "_terminals", "_options", "start", "_follower", "_waiter", "_params"]);
 /** The whole graph is written anew when as much was written since as it had, so that in all at most twice as much is written. */
 const LEAST_COMPACTION = 64_000;
 /** What prep returned is kept in memory until post only if its text is no longer. */

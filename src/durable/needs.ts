@@ -1,5 +1,7 @@
+import { LONGEST_KEY } from "../core/budget.ts";
 import { describeType } from "../core/errors.ts";
 import type { LimitUse } from "../core/options.ts";
+import type { Chunks } from "./chunks.ts";
 
 /** What one call needs of one limit. */
 export interface Need {
@@ -13,9 +15,6 @@ export type Needs = { all: readonly Need[]; fault: string | null };
 
 /** Needs as they are stored, for a node whose items differ in them: keys and tokens in turn, or the fault. */
 export type StoredNeeds = readonly (string | number)[] | string;
-
-/** A key is part of an object's name. */
-export const LONGEST_KEY = 200;
 
 export function isKey(value: unknown): value is string {
   return typeof value === "string" && value.length <= LONGEST_KEY;
@@ -78,6 +77,15 @@ export class StepNeeds implements NeedsReader {
     return lineKeyOf(this.#stored(index));
   }
 
+  /** For each item what tells it from others with which it cannot share a call; nothing where all can. */
+  chunkKeys(): string[] | null {
+    if (!dependOnItem(this.#limits)) return null;
+    // One whose needs could not be told fails by itself.
+    return Array.from(this.#pages.allNeeds(this.#step), (needs, index) =>
+      typeof needs === "string" ? `${index}` : lineKeyOf(needs),
+    );
+  }
+
   forget(): void {
     // Its items are read from their pages, and none is kept.
   }
@@ -86,6 +94,39 @@ export class StepNeeds implements NeedsReader {
     const { first, needs } = this.#page;
     if (index < first || index >= first + needs.length) this.#page = this.#pages.needs(this.#step, index);
     return this.#page.needs[index - this.#page.first] ?? null;
+  }
+}
+
+/** What the calls of a step need that take a chunk of its items each: of each limit one request, and all of their tokens. */
+export class ChunkNeeds implements NeedsReader {
+  readonly chunks: Chunks;
+  readonly #items: StepNeeds;
+
+  constructor(chunks: Chunks, items: StepNeeds) {
+    this.chunks = chunks;
+    this.#items = items;
+  }
+
+  of(number: number): Needs {
+    const [first, ...others] = this.chunks.openIn(number).map((index) => this.#items.of(index));
+    if (!first) return { all: [], fault: null };
+    const sum = (need: Need, at: number) =>
+      others.reduce((tokens, { all }) => tokens + (all[at]?.tokens ?? 0), need.tokens);
+    return { ...first, all: first.all.map((need, at) => ({ ...need, tokens: sum(need, at) })) };
+  }
+
+  lineKeys(): string[] | null {
+    if (this.#items.lineKeys() === null) return null;
+    return Array.from({ length: this.chunks.count }, (_, number) => this.lineKey(number));
+  }
+
+  /** Items of different keys are never in one chunk. */
+  lineKey(number: number): string {
+    return this.#items.lineKey(this.chunks.firstOf(number));
+  }
+
+  forget(): void {
+    this.#items.forget();
   }
 }
 

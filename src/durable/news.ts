@@ -3,7 +3,8 @@ import { HEARTBEAT_MS } from "./wakeup.ts";
 
 /** The index of runs, as a run calls it. */
 export interface IndexPort {
-  put(entry: IndexEntry): Promise<void>;
+  /** Resolves with whether somebody looks at the list. An index of an earlier version does not say. */
+  put(entry: IndexEntry): Promise<boolean | undefined>;
   remove(id: string, createdMs: number): Promise<void>;
 }
 
@@ -25,6 +26,8 @@ const FIRST_MS = 250;
 const STATUS_MS = 1_000;
 /** Counts change with every report: they may be late. */
 const COUNTS_MS = 10_000;
+/** Unless somebody looks at the list. */
+const WATCHED_MS = 1_000;
 /** Limits let a run go on and wait many times a minute. */
 const MOVING: readonly string[] = ["running", "waiting"];
 /**
@@ -51,6 +54,7 @@ export class News {
   #laterMs = 0;
   /** Resolves when the index has answered. */
   #telling: Promise<void> | undefined;
+  #isWatched = false;
   #isClosed = false;
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
@@ -120,21 +124,27 @@ export class News {
 
   #tell(nowMs: number): void {
     const entry = this.#subject.entry();
-    this.#laterMs = nowMs + COUNTS_MS;
+    this.#laterMs = nowMs + this.#countsMs;
     if (this.#told && !this.#subject.isFinished() && !isNews(this.#told, entry, nowMs)) return;
     const edition = this.#edition;
     this.#telling = this.#port.put(entry).then(
-      () => this.#heard(edition === this.#edition ? entry : undefined, nowMs),
+      (isWatched) => this.#heard(edition === this.#edition ? entry : undefined, nowMs, isWatched === true),
       (error) => this.#failed(entry, error),
     );
   }
 
-  #heard(entry: IndexEntry | undefined, atMs: number): void {
+  #heard(entry: IndexEntry | undefined, atMs: number, isWatched: boolean): void {
     this.#told = entry;
+    this.#isWatched = isWatched;
+    this.#laterMs = Math.min(this.#laterMs, atMs + this.#countsMs);
     this.#toldMs = atMs;
     this.#failures = 0;
     this.#telling = undefined;
     if (!this.#isClosed) this.#onTold();
+  }
+
+  get #countsMs(): number {
+    return this.#isWatched ? WATCHED_MS : COUNTS_MS;
   }
 
   #failed({ id }: IndexEntry, error: unknown): void {

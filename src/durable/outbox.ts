@@ -1,7 +1,9 @@
 import type { RunState } from "../core/run.ts";
+import type { Recall } from "./chunk-store.ts";
 import { type AnnouncedRun, Deliveries, type Receipt, type Send } from "./deliveries.ts";
 import type { DeliveryRow } from "./delivery-store.ts";
 import { type IndexPort, News, type Subject } from "./news.ts";
+import { type PerformRecall, Recalls } from "./recalls.ts";
 import type { Store } from "./store.ts";
 
 /** Whom a run tells of itself. */
@@ -14,6 +16,7 @@ export interface OutboxPorts {
 export interface OutboxOwner extends Subject {
   /** The body of a delivery's message, JSON text. */
   messageOf(delivery: DeliveryRow): string;
+  recall: PerformRecall;
   waitUntil(promise: Promise<unknown>): void;
   /** Something was told: what is next may be due at another time. */
   onChange(): void;
@@ -26,6 +29,7 @@ const LONGEST_SEND_MS = 30_000;
 export class Outbox {
   readonly news: News;
   readonly deliveries: Deliveries;
+  readonly recalls: Recalls;
   readonly #store: Store;
   readonly #send: Send;
   readonly #owner: OutboxOwner;
@@ -39,6 +43,7 @@ export class Outbox {
     this.#owner = owner;
     this.news = new News(ports.index, owner, () => owner.onChange());
     this.deliveries = new Deliveries(store.deliveries);
+    this.recalls = new Recalls(store.chunks);
   }
 
   /** The run has ended. Called in the transaction in which it has. */
@@ -49,7 +54,12 @@ export class Outbox {
   /** When the object of a finished run must be awake for this; nothing where all is told. */
   latestMs(nowMs: number): number | null {
     const { dueMs, isSending } = this.deliveries;
-    const times = [isSending ? nowMs + LONGEST_SEND_MS : dueMs, this.news.againMs(nowMs)];
+    const { dueMs: recallMs, isRecalling } = this.recalls;
+    const times = [
+      isSending ? nowMs + LONGEST_SEND_MS : dueMs,
+      isRecalling ? nowMs + LONGEST_SEND_MS : recallMs,
+      this.news.againMs(nowMs),
+    ];
     const due = times.filter((ms) => ms !== null);
     return due.length === 0 ? null : Math.min(...due);
   }
@@ -60,6 +70,20 @@ export class Outbox {
     this.news.look(nowMs);
     const delivery = this.deliveries.take(nowMs);
     if (delivery) this.#owner.waitUntil(this.#deliver(delivery, this.#url as string));
+    const recall = this.#owner.isFinished() ? this.recalls.take(nowMs) : undefined;
+    if (recall) this.#owner.waitUntil(this.#recall(recall));
+  }
+
+  /** The run is being deleted: its jobs are canceled now, or never. All that is stored of them is read before this returns. */
+  async recallAll(): Promise<void> {
+    const recalls = this.recalls.takeAll(Date.now());
+    await Promise.all(recalls.map((recall) => this.#owner.recall(recall).catch(() => undefined)));
+  }
+
+  /** When something is due that others are still to be told; nothing where they know all. */
+  get pendingMs(): number | null {
+    const due = [this.deliveries.dueMs, this.recalls.dueMs].filter((ms) => ms !== null);
+    return due.length === 0 ? null : Math.min(...due);
   }
 
   /** Nothing leaves any more, once this has resolved. */
@@ -72,6 +96,17 @@ export class Outbox {
     const receipt = await this.#try(delivery, url);
     if (this.#isClosed) return;
     this.#store.commit(() => this.deliveries.sent(delivery.id, receipt, Date.now()));
+    this.#owner.onChange();
+  }
+
+  async #recall(recall: Recall): Promise<void> {
+    const error = await this.#owner.recall(recall).then(
+      () => null,
+      (thrown) => String(thrown),
+    );
+    if (error !== null) console.warn({ message: "A job could not be canceled yet", step: recall.step, error });
+    if (this.#isClosed) return;
+    this.#store.commit(() => this.recalls.told(recall, error, Date.now()));
     this.#owner.onChange();
   }
 

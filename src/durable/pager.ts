@@ -10,6 +10,8 @@ import { checkLength } from "./text.ts";
 /** A page holds at most this many items, and about this much text. */
 const PAGE_ITEMS = 1000;
 const PAGE_TEXT = 250_000;
+/** So much text of items one call takes, so that it passes through a call between objects (32 MiB, two bytes a unit). */
+const CALL_TEXT = 8_000_000;
 /** A source that gives no item for so long is stuck. */
 const STALL_MS = 60_000;
 
@@ -22,6 +24,10 @@ export class Pager {
   readonly #limits: readonly LimitUse[];
   readonly #areNeedsStored: boolean;
   readonly #isOver: () => boolean;
+  readonly #batchSize: number | null;
+  /** The items with which a call begins because the one before could not take them; and how much text the latest has. */
+  #begun: number[] = [];
+  #callText = 0;
   #page: string[] = [];
   #needs: StoredNeeds[] = [];
   #text = 0;
@@ -32,7 +38,7 @@ export class Pager {
     store: Store,
     step: number,
     node: BaseNode,
-    { id, limits }: { id: string; limits: readonly LimitUse[] },
+    { id, limits, batchSize }: { id: string; limits: readonly LimitUse[]; batchSize: number | null },
     isOver: () => boolean,
   ) {
     this.#store = store;
@@ -40,6 +46,7 @@ export class Pager {
     this.#node = node;
     this.#id = id;
     this.#limits = limits;
+    this.#batchSize = batchSize;
     this.#areNeedsStored = dependOnItem(limits);
     this.#isOver = isOver;
   }
@@ -56,6 +63,7 @@ export class Pager {
   add(item: unknown): void {
     const what = `item ${this.#total} of ${this.#id}`;
     const text = checkLength(encode(item, what), what);
+    if (this.#batchSize !== null) this.#measure(text.length, this.#batchSize);
     this.#page.push(text);
     if (this.#areNeedsStored) this.#needs.push(storedNeeds(this.#limits, item));
     this.#text += text.length;
@@ -89,7 +97,19 @@ export class Pager {
     );
   }
 
+  #measure(text: number, batchSize: number): void {
+    const isFirst = this.#total % batchSize === 0;
+    if (!isFirst && this.#callText + text > CALL_TEXT) this.#begun.push(this.#total);
+    else if (!isFirst) {
+      this.#callText += text;
+      return;
+    }
+    this.#callText = text;
+  }
+
   #turn(): void {
+    if (this.#begun.length > 0) this.#store.chunks.begin(this.#step, this.#begun);
+    this.#begun = [];
     this.#store.items.addPage(this.#step, this.#total - this.#page.length, this.#page, this.#needs);
     this.#page = [];
     this.#needs = [];

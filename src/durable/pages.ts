@@ -45,11 +45,11 @@ export class Pages {
     return this.#kept.get(step) ?? this.#read(step, index);
   }
 
-  /** Tells of each item in turn whether the claim is full with it. */
-  meter(): (item: HeldItem) => boolean {
+  /** Tells of each item in turn whether the claim is full with it, and with those that are executed together with it. */
+  meter(membersOf: (item: HeldItem) => readonly number[]): (item: HeldItem) => boolean {
     let text = 0;
-    return ({ step, index }) => {
-      text += this.item(step, index).length;
+    return (item) => {
+      for (const index of membersOf(item)) text += this.item(item.step, index).length;
       return text > MESSAGE_TEXT;
     };
   }

@@ -12,6 +12,12 @@ export interface Plan {
   /** The items of one step come one after the other, each only when the one before has succeeded. */
   isSequential: boolean;
   policy: RetryPolicy;
+  /** How many items one call takes at most; nothing where each call takes one. */
+  batchSize: number | null;
+  /** Whether the items are given to a vendor's batch API. */
+  hasJobs: boolean;
+  /** Whether a call that has failed for good is made again in two halves. */
+  isSplit: boolean;
   /** How many items of a step may fail; `null` where the first that does is the step's own failure. */
   tolerance: Tolerance | null;
   /** What each call needs a permit of. */

@@ -12,10 +12,14 @@ export class Pool {
   /** Items for which permits are asked, and those of them that have been told to wait. */
   asked = 0;
   waiting = 0;
+  /** Chunks that a vendor has as jobs, or may have, and nobody asks about now: they take part of what may be in exec. */
+  jobs = 0;
   /** How many items could begin if there were no bound on how many are in exec. */
   #ready = 0;
+  /** How many jobs can be asked for: they are part of what is in exec already. */
+  #due = 0;
   readonly #groups = new Set<Items>();
-  readonly #active = new Map<Items, number>();
+  readonly #active = new Map<Items, { ready: number; due: number }>();
   readonly #permitted = new Set<Items>();
   readonly #suspicious = new Set<Items>();
   /** Groups that have changed since they were last looked at. */
@@ -31,14 +35,14 @@ export class Pool {
 
   /** How many more items may be in exec. */
   get free(): number {
-    return this.plan.concurrency - this.held - this.permitted;
+    return this.plan.concurrency - this.held - this.permitted - this.jobs;
   }
 
   /** How many items could begin at once, were there executors for them. Suspects do not count. */
   get startable(): number {
     if (this.isLimited) return this.permitted;
     this.#refresh();
-    return Math.max(0, Math.min(this.free, this.#ready));
+    return Math.max(0, Math.min(this.free, this.#ready)) + this.#due;
   }
 
   /** The groups with items in line. */
@@ -90,14 +94,19 @@ export class Pool {
   #note(group: Items): void {
     group.isStale = false;
     const isOpen = this.#groups.has(group);
+    const before = this.#active.get(group) ?? NONE;
     const ready = isOpen ? group.ready : 0;
-    this.#ready += ready - (this.#active.get(group) ?? 0);
-    if (ready > 0) this.#active.set(group, ready);
+    const due = isOpen ? group.due : 0;
+    this.#ready += ready - before.ready;
+    this.#due += due - before.due;
+    if (ready + due > 0) this.#active.set(group, { ready, due });
     else this.#active.delete(group);
     put(this.#permitted, group, isOpen && group.isPermitted);
     put(this.#suspicious, group, isOpen && group.hasSuspect);
   }
 }
+
+const NONE = { ready: 0, due: 0 };
 
 function put(groups: Set<Items>, group: Items, isIn: boolean): void {
   if (isIn) groups.add(group);

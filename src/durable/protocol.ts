@@ -1,5 +1,6 @@
+import type { JobState } from "./chunks.ts";
 import type { Emit } from "./event-store.ts";
-import type { Outcome } from "./items.ts";
+import type { Outcome } from "./outcome.ts";
 import type { Entry } from "./slots.ts";
 
 /** A call to come and pull: all that a queue message or an executor's alarm says. */
@@ -29,10 +30,26 @@ export interface ClaimedItem {
   redrives: number;
   /** Whether a failure is followed by `execFallback`. */
   isLast: boolean;
-  /** The item, encoded. */
+  /** The item, encoded; of a chunk nothing. */
   item: string;
+  chunk?: ClaimedChunk;
   /** Of an item with permits: what it costs when the vendor refuses the call for its rate limit. */
   refusalCosts?: "nothing" | "an attempt";
+}
+
+/** The items of one call. The claim is called by the first of all that were ever in the chunk. */
+export interface ClaimedChunk {
+  /** Names the run among those that had, or will have, its id: a vendor that looks a job up must not find another run's. */
+  life: string;
+  /** Up to before which item the chunk goes: its name, with the first. */
+  end: number;
+  /** How many have no result yet. */
+  size: number;
+  /** Those. */
+  indexes: number[];
+  /** They, encoded. Where only the vendor's job is asked for neither is told. */
+  items: string[];
+  job: JobState | null;
 }
 
 /** A run's answer to an executor. */

@@ -12,20 +12,27 @@ import type { HeldItem, Store } from "./store.ts";
  * `held` are the items that may be in exec still.
  */
 export function redrive(store: Store, before: RunState, held: Iterable<HeldItem>, nowMs: number): void {
-  const state = before.status === "completed" ? rewind(store, before) : before;
+  const state = before.status === "completed" ? rewind(store, before, nowMs) : before;
   const open = store.steps.open();
   const { steps, forgotten } = reopen({ open, stopped: store.steps.stopped(), failedEnds: store.steps.failedEnds() });
   forgetEnds(store, forgotten);
   // What a post has seen stays as it was, though the step of that post has not gone on yet.
   const withItems = steps.flatMap(({ id, total, lateAction }) => (total > 0 && lateAction === null ? [id] : []));
-  const failed = store.items.reset(withItems, held);
+  const heldItems = [...held];
+  const chunked = new Set(steps.flatMap(({ id, batchSize }) => (batchSize === null ? [] : [id])));
+  // Of a chunk that is held, items may have failed that are not held with it.
+  const failed = store.items.reset(
+    withItems,
+    heldItems.filter(({ step }) => !chunked.has(step)),
+  );
+  store.chunks.reset(withItems, heldItems);
   const succeeded = store.items.succeeded(withItems);
   const untouched = new Set(open);
   for (const step of steps) {
     if (untouched.has(step)) continue;
     store.steps.restore(toExec(step, succeeded.get(step.id) ?? 0));
     // Its items are given anew.
-    if (step.stoppedIn === "prep") store.items.forget("=", step.id);
+    if (step.stoppedIn === "prep") forgetItems(store, "=", step.id);
   }
   const { status, completionReason } = before;
   store.saveState(redriven(state, { atMs: nowMs, status, completionReason, failed }));
@@ -50,14 +57,14 @@ function forgetEnds(store: Store, ends: Reopened<StepRow>["forgotten"]): void {
 }
 
 /** Puts the rows back to the checkpoint. Later steps are forgotten; their numbers are not used again, for vendors may know them. */
-function rewind(store: Store, before: RunState): RunState {
+function rewind(store: Store, before: RunState, nowMs: number): RunState {
   const { state, steps, failedEnds, graph } = store.checkpoints.take() as Checkpoint;
-  store.items.forget(">", state.lastStep);
+  forgetItems(store, ">", state.lastStep);
   store.steps.forget(">", state.lastStep);
   store.journal.restore(graph);
   let { lastStep } = before;
   for (const step of steps) {
-    if (step.phase === "prep" || step.stoppedIn === "prep") beginAnew(store, step, ++lastStep);
+    if (step.phase === "prep" || step.stoppedIn === "prep") beginAnew(store, step, ++lastStep, nowMs);
     else store.steps.restore({ ...step, fields: store.steps.step(step.id)?.fields ?? null });
     if (step.branches > 0) forgetLaterEnds(store, step, steps);
   }
@@ -67,10 +74,16 @@ function rewind(store: Store, before: RunState): RunState {
 }
 
 /** A step of which prep had not ended gets other items now, and so another number. */
-function beginAnew(store: Store, step: StepRow, id: number): void {
-  store.items.forget("=", step.id);
+function beginAnew(store: Store, step: StepRow, id: number, nowMs: number): void {
+  forgetItems(store, "=", step.id);
   store.steps.forget("=", step.id);
-  store.steps.save([{ row: { ...step, id }, isNew: true, item: null, needs: null }]);
+  store.steps.save([{ row: { ...step, id }, isNew: true, item: null, needs: null }], nowMs);
+}
+
+function forgetItems(store: Store, which: "=" | ">", step: number): void {
+  store.items.forget(which, step);
+  store.chunks.forget(which, step);
+  store.tries.forget(which, step);
 }
 
 /** Of a batch flow's branches those had not ended which were under way, or had not begun. */

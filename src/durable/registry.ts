@@ -6,6 +6,8 @@ import {
   AsyncParallelBatchFlow,
   AsyncParallelBatchNode,
 } from "../core/async.ts";
+import { BatchApiNode } from "../core/batch-api.ts";
+import { noExecBatch } from "../core/chunks.ts";
 import { durationMs } from "../core/duration.ts";
 import { BatchFlow, Flow, ParallelBatchFlow } from "../core/flow.ts";
 import { Graph, type GraphShape } from "../core/graph.ts";
@@ -15,6 +17,7 @@ import { changesAhead } from "../core/remaining.ts";
 import type { Step } from "../core/run.ts";
 import type { OutputOf, StandardSchema } from "../core/schema.ts";
 import { toleranceOf } from "../core/tolerance.ts";
+import { SleepNode, WaitForEvent } from "../core/waiting.ts";
 import type { Plan } from "./plan.ts";
 
 /** Makes a flow. Called anew in each isolate and for each run, so a node's fields are never shared between runs. */
@@ -98,6 +101,9 @@ export interface StoredFlow {
 
 /** The classes a node may be of, the more special first. */
 const CLASSES = [
+  SleepNode,
+  WaitForEvent,
+  BatchApiNode,
   AsyncParallelBatchNode,
   AsyncBatchNode,
   AsyncNode,
@@ -145,7 +151,10 @@ export class Registry {
 
   #check(name: string, entry: FlowEntry): void {
     const { graph } = this.#make(name, entry);
-    for (const id of graph.ids) this.#checkLimits(name, id, graph.node(id));
+    for (const id of graph.ids) {
+      this.#checkLimits(name, id, graph.node(id));
+      checkBatch(graph.node(id));
+    }
     if (graph.node(graph.root) === entry.flow()) {
       throw new TypeError(
         `Expected \`${name}\` to make a new flow each time, got the same one twice: make it in the function`,
@@ -240,12 +249,15 @@ export class Registry {
     const shape = graph.shape();
     const version = entry.version ?? null;
     const owner = `flow \`${name}\``;
+    // An executor of an earlier version would not understand what it is given.
+    const hasChunks = [...graph.ids].some((id) => graph.node(id)["_options"].batchSize !== undefined);
+    const marks = { ...(version === null ? {} : { version }), ...(hasChunks ? { hasChunks } : {}) };
     const { deadline } = entry;
     return {
       graph,
       shape,
       version,
-      fingerprint: JSON.stringify(version === null ? shape : { ...shape, version }),
+      fingerprint: JSON.stringify({ ...shape, ...marks }),
       output: entry.output,
       planOf,
       deadlineMs: deadline === undefined ? null : durationMs(owner, "deadline", deadline, LONGEST_DAYS),
@@ -256,13 +268,16 @@ export class Registry {
   }
 
   #planOf(node: BaseNode, home = this.#options.home): Plan {
-    const { concurrency, perExecutor, executor, limit } = node["_options"];
+    const { concurrency, perExecutor, executor, limit, batchSize = null, split = false } = node["_options"];
     const isSequential = node instanceof BatchNode;
     return {
       home: executor ?? home,
       concurrency: concurrency ?? DEFAULT_CONCURRENCY,
       perExecutor: perExecutor ?? DEFAULT_PER_EXECUTOR,
       isSequential,
+      batchSize,
+      hasJobs: node instanceof BatchApiNode,
+      isSplit: split,
       limits: limitsOf(limit),
       tolerance: toleranceOf(node["_options"]),
       policy: node instanceof Node ? policyOf(node) : NO_RETRIES,
@@ -300,6 +315,20 @@ function retainMsOf(owner: string, { completed = RETAIN, failed = RETAIN }: Reta
 
 /** What a durable run does itself: a node's own version of these would be passed over without a word. */
 const ENGINE = ["_run", "_exec", "_orchestrate", "getNextNode", "clone", "run"] as const;
+
+/** A batch with a `batchSize` and no `execBatch` would fail each of its calls. */
+function checkBatch(node: BaseNode): void {
+  if (node["_options"].batchSize === undefined || node instanceof BatchApiNode) return;
+  const plain = BATCHES.find((known) => node instanceof known)?.prototype as Hooks | undefined;
+  const { execBatch, execBatchAsync } = node as BaseNode & Hooks;
+  if (plain && execBatch === plain.execBatch && execBatchAsync === plain.execBatchAsync) throw noExecBatch(node).error;
+}
+
+const BATCHES = [AsyncBatchNode, AsyncParallelBatchNode, BatchNode, ParallelBatchNode];
+interface Hooks {
+  execBatch?: unknown;
+  execBatchAsync?: unknown;
+}
 
 function checkNode(flow: string, id: string, node: BaseNode): void {
   const plain = CLASSES.find((known) => node instanceof known)?.prototype as { [method: string]: unknown } | undefined;

@@ -1,9 +1,11 @@
-import type { Permits } from "./permits.ts";
+import type { Running } from "./running.ts";
 import { HEARTBEAT_MS, type Times } from "./wakeup.ts";
 import type { Walk } from "./walk.ts";
 
 /** A paused run looks so often whether a flow that has changed has changed back. */
 const PAUSED_MS = 5 * 60 * 1000;
+/** One that waits for nothing but a signal looks after itself so often: unfinished work always has a wake-up. */
+const LONGEST_REST_MS = 24 * 60 * 60 * 1000;
 
 /** A run at rest: nothing of it can begin before a time, which is not always known. */
 export interface Rest {
@@ -11,11 +13,13 @@ export interface Rest {
 }
 
 /** Nothing is returned for a run that has something to do. */
-export function restOf({ state, ledger, isInHook }: Walk, permits: Permits): Rest | null {
-  if (state.status !== "running" || isInHook || ledger.held > 0 || ledger.canBegin || permits.isAsking) return null;
-  const dueMs = ledger.earliestDueMs;
+export function restOf({ walk, permits, turns, isFresh }: Running): Rest | null {
+  const { state, ledger } = walk;
+  if (isFresh || state.status !== "running" || walk.isInHook || turns.areAhead) return null;
+  if (ledger.held > 0 || ledger.canBegin || permits.isAsking) return null;
+  const { dueMs, waits } = ledger;
   const { resumes } = permits;
-  if (dueMs === null && resumes === null) return null;
+  if (dueMs === null && resumes === null && waits.size === 0) return null;
   const times = [dueMs, resumes?.atMs].filter((ms) => typeof ms === "number");
   return { untilMs: times.length === 0 ? null : Math.min(...times) };
 }
@@ -24,7 +28,8 @@ export function restOf({ state, ledger, isInHook }: Walk, permits: Permits): Res
  * Unfinished work always has a wake-up: the next heartbeat, or, where all that is open waits, the first that is due. A finished run
  * has one for the day on which it is deleted.
  */
-export function timesOf(walk: Walk, permits: Permits, nowMs: number): Times {
+export function timesOf(running: Running, nowMs: number): Times {
+  const { walk, permits } = running;
   const { state, isFinished, ledger } = walk;
   const deadlineMs = deadlineOf(walk);
   if (isFinished) return { latestMs: keptUntil(walk), dueMs: null };
@@ -32,11 +37,11 @@ export function timesOf(walk: Walk, permits: Permits, nowMs: number): Times {
     const isWatched = ledger.held > 0 && walk.flow.changes.length === 0;
     return { latestMs: least(nowMs + (isWatched ? HEARTBEAT_MS : PAUSED_MS), deadlineMs), dueMs: deadlineMs };
   }
-  const dueMs = least(ledger.earliestDueMs, deadlineMs);
+  const dueMs = least(ledger.dueMs, deadlineMs);
   const { wantingMs } = ledger.demand;
-  const isResting = !ledger.isBusy && restOf(walk, permits) !== null;
+  const isResting = !ledger.isBusy && restOf(running) !== null;
   // Who waits for a permit is called by its limiter; the alarm is for the call that does not come.
-  const latestMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, permits.latestMs ?? Number.POSITIVE_INFINITY);
+  const latestMs = Math.min(dueMs ?? Number.POSITIVE_INFINITY, permits.latestMs ?? nowMs + LONGEST_REST_MS);
   return {
     latestMs: isResting ? Math.max(latestMs, nowMs) : least(nowMs + HEARTBEAT_MS, deadlineMs),
     dueMs: least(dueMs, wantingMs),

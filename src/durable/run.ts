@@ -1,15 +1,19 @@
-import { DurableObject } from "cloudflare:workers";
+import { asJson, encode } from "../core/codec.ts";
 import type { Answer } from "../core/limiter.ts";
 import { type Effect, type Event, NEW_RUN } from "../core/run.ts";
-import type { Happened, SignalRefusal, Started, StartRequest, Turned } from "./answers.ts";
+import type { Happened, SentSignal, SignalRefusal, Started, StartRequest, Turned } from "./answers.ts";
 import { Audience } from "./audience.ts";
-import { LONGEST_HOLD_MS } from "./desk.ts";
+import { isCutShort, LONGEST_HOLD_MS } from "./desk.ts";
 import { deadlineExceeded } from "./faults.ts";
 import type { Place } from "./limiter-store.ts";
 import { Live } from "./live.ts";
+import { type Sight, sightOf } from "./onlookers.ts";
 import { Outbox, type OutboxPorts } from "./outbox.ts";
+import type { Outcome } from "./outcome.ts";
 import type { Hopeless } from "./permits.ts";
 import type { Reply, Report } from "./protocol.ts";
+import { ReadableRun } from "./readable.ts";
+import { performRecall } from "./recalling.ts";
 import { redrive } from "./redrive.ts";
 import type { Registry } from "./registry.ts";
 import { Removal } from "./removal.ts";
@@ -19,18 +23,7 @@ import { MOST_SIGNALS } from "./signal-store.ts";
 import type { Entry, Wake } from "./slots.ts";
 import { Store } from "./store.ts";
 import { entryOf, messageOf } from "./told.ts";
-import {
-  type ItemPage,
-  type ItemQuery,
-  listItems,
-  listResults,
-  outline,
-  outputOf,
-  type ResultPage,
-  type RunOutline,
-  type RunView,
-  statusOfRun,
-} from "./view.ts";
+import { outline, outputOf, type RunOutline, type RunView, statusOfRun } from "./view.ts";
 import { HEARTBEAT_MS, WakeUp } from "./wakeup.ts";
 import type { Walk } from "./walk.ts";
 import { readReport, type WireReply, type WireReport, writeReply } from "./wire.ts";
@@ -42,10 +35,10 @@ const LATE_MS = 2_000;
  * One run: PocketFlow's event loop made durable. Every entry commits what an event means in one transaction, sets the alarm,
  * and then performs what follows; whatever is lost on the way is found again from the rows.
  */
-export class FlowRunObject extends DurableObject {
+export class FlowRunObject extends ReadableRun {
   readonly #registry: Registry;
   readonly #ports: RunPorts & OutboxPorts;
-  readonly #store: Store;
+  protected readonly store: Store;
   readonly #wakeUp: WakeUp;
   /** Nothing where no run was ever started here. */
   #started: Running | undefined;
@@ -64,12 +57,12 @@ export class FlowRunObject extends DurableObject {
     super(ctx, env);
     this.#registry = registry;
     this.#ports = ports;
-    this.#store = this.openStore(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
+    this.store = this.openStore(ctx.storage, (error) => ctx.abort(`A commit failed: ${String(error)}`));
     this.#wakeUp = new WakeUp(ctx.storage, () => this.#due());
-    this.#removal = new Removal(ctx.storage, this.#store, this.#wakeUp, ports.index, (error) =>
+    this.#removal = new Removal(ctx.storage, this.store, this.#wakeUp, ports.index, (error) =>
       ctx.abort(`A run could not be deleted: ${String(error)}`),
     );
-    if (this.#store.exists()) this.#find();
+    if (this.store.exists()) this.#find();
   }
 
   /** Where the run is stored. */
@@ -80,7 +73,7 @@ export class FlowRunObject extends DurableObject {
   /** Starts the run, or finds it started. What is answered is stored. Nothing is where one of the same id is not gone yet. */
   async start(request: StartRequest): Promise<Started | null> {
     // During a deploy a Worker that knows neither of the two may call.
-    const { id, flow, input, inputDigest, trigger = { type: "http", name: null }, callback = null } = request;
+    const { id, flow, input, inputDigest, trigger = { type: "http", name: null }, callback = null, given } = request;
     // With an idempotency key a deleted run may have had the same id.
     if (this.#removal.isPending) await this.#removal.finish();
     const found = this.find(inputDigest);
@@ -88,11 +81,12 @@ export class FlowRunObject extends DurableObject {
     const { shape, version } = this.#registry.make(flow);
     const live = Live.begin(input);
     const createdMs = Date.now();
-    this.#store.commit(() => {
+    this.store.commit(() => {
       // What limiters heard of a deleted run was of an earlier life.
       const run = { id, flow, version, shape, inputDigest, createdMs, startedBy: trigger, callback };
-      this.#store.create({ ...run, lives: createdMs, state: NEW_RUN });
-      this.#store.longText.put("live", live);
+      this.store.create({ ...run, lives: createdMs, state: NEW_RUN });
+      this.store.longText.put("live", live);
+      this.store.longText.put("input", given === undefined ? encode(input, "input") : asJson(given));
     });
     this.#started = this.#open();
     this.#outbox = this.#openOutbox();
@@ -120,14 +114,6 @@ export class FlowRunObject extends DurableObject {
     return this.view();
   }
 
-  items(query: ItemQuery): ItemPage | null {
-    return this.#started ? listItems(this.#started.walk, this.#store, query) : null;
-  }
-
-  results(node: string | null, step: number | null, from: number): ResultPage | null {
-    return this.#started ? listResults(this.#started.walk, this.#store, node, step, from) : null;
-  }
-
   /**
    * What has happened after the event with number `after` and the moment `pulse`; resolves when there is something, or as it is
    * after `waitMs`.
@@ -135,13 +121,13 @@ export class FlowRunObject extends DurableObject {
   async follow(after: number, pulse: number, waitMs: number): Promise<Happened | null> {
     if (!this.#started) return null;
     const { isFinished } = this.#started.walk;
-    if (pulse === this.#audience.pulse && this.#store.events.after(after).length === 0 && !isFinished) {
+    if (pulse === this.#audience.pulse && this.store.events.after(after).length === 0 && !isFinished) {
       await this.#audience.change(waitMs);
     }
     // It may have been deleted meanwhile, or taken up again.
     if (!this.#started) return null;
     return {
-      events: this.#store.events.after(after),
+      events: this.store.events.after(after),
       run: pulse === this.#audience.pulse ? null : this.#outline(this.#started),
       isFinished: this.#started.walk.isFinished,
       pulse: this.#audience.pulse,
@@ -149,20 +135,25 @@ export class FlowRunObject extends DurableObject {
   }
 
   /** Keeps what somebody sends to the run, until a node takes it. One that is sent again under its id is kept once. */
-  signal(id: string, name: string, body: string): { view: RunView; refusal: SignalRefusal | null } | null {
+  signal(sent: SentSignal): { view: RunView; refusal: SignalRefusal | null } | null {
     if (!this.#started) return null;
-    const refusal = this.#refusalOfSignal(id);
-    if (refusal === null && !this.#store.signals.has(id)) {
-      this.#store.commit(() => this.#store.signals.keep({ id, name, atMs: Date.now(), body }));
-      this.#audience.changed();
+    const before = this.store.signals.sent(sent.id);
+    const refusal = before ? refusalOfSame(before, sent) : this.#refusalOfNew(sent);
+    if (refusal === null && !before) {
+      this.#commit((_, atMs) => {
+        this.store.signals.keep({ ...sent, atMs });
+        return { answer: undefined, effects: [] };
+      });
     }
-    return { view: this.#view(this.#started), refusal };
+    return { view: this.#view(this.#running), refusal };
   }
 
-  #refusalOfSignal(id: string): SignalRefusal | null {
-    if (this.#store.signals.has(id)) return null;
-    if (this.#running.walk.isFinished) return "finished";
-    return this.#store.signals.count >= MOST_SIGNALS ? "full" : null;
+  #refusalOfNew({ name }: SentSignal): SignalRefusal | null {
+    const { walk } = this.#running;
+    if (walk.isFinished) return "finished";
+    // One that is waited for is taken at once.
+    const isWanted = walk.ledger.waits.first(name) !== undefined && walk.state.status === "running";
+    return !isWanted && this.store.signals.count >= MOST_SIGNALS ? "full" : null;
   }
 
   /** The index of runs takes the run for lost: it was not awake for long after it wanted to be. `false`: there is no such run. */
@@ -218,11 +209,12 @@ export class FlowRunObject extends DurableObject {
     return this.#turn(
       ({ walk }) => walk.isFinished && (walk.state.status !== "completed" || walk.hasFailures),
       ({ walk }) => {
-        this.#store.commit(() => {
+        this.store.commit(() => {
           // Their rows may name items that have been settled since: that these were is known only until they are open again.
           walk.ledger.slots.saveAll();
-          redrive(this.#store, walk.state, walk.ledger.heldItems(), Date.now());
+          redrive(this.store, walk.state, walk.ledger.heldItems(), Date.now());
           this.#outbox?.deliveries.drop();
+          this.#outbox?.recalls.drop();
         });
         this.#hopeless = [];
         this.#load(false);
@@ -235,7 +227,12 @@ export class FlowRunObject extends DurableObject {
     if (!this.#started) return null;
     const { walk } = this.#started;
     const view = this.#view(this.#started);
-    if (walk.isFinished) await this.#forget();
+    if (walk.isFinished) {
+      // They begin at once, and need no row any more. Nothing may come in between: the run could be taken up again.
+      const recalled = this.#outbox?.recallAll();
+      await this.#forget();
+      await recalled;
+    }
     return { view, isDone: walk.isFinished };
   }
 
@@ -257,11 +254,12 @@ export class FlowRunObject extends DurableObject {
    * later. Whoever waits for something of it is told that there is nothing.
    */
   async #forget(): Promise<void> {
-    this.#store.commit(() => this.#store.markDeleted());
+    this.store.commit(() => this.store.markDeleted());
     const closed = this.#outbox?.close();
     this.#started = undefined;
     this.#outbox = undefined;
-    this.#audience.ended();
+    this.#seenEnd();
+    this.onlookers.deleted();
     await closed;
     await this.#removal.finish();
   }
@@ -297,6 +295,7 @@ export class FlowRunObject extends DurableObject {
     let hasHooks = false;
     const answered = this.#commit((_, nowMs) => {
       const effects = desk.take(report, nowMs);
+      if (isCutShort(walk.state)) this.#recallLate(report.outcomes, nowMs);
       hasHooks = effects.length > 0;
       return { answer: desk.mayHaveMoreSoon(report, effects) ? null : desk.reply(report, nowMs), effects };
     });
@@ -316,7 +315,7 @@ export class FlowRunObject extends DurableObject {
     this.#wakeUp.rang();
     if (!this.#started) return this.#removal.finish();
     // Whoever was to be told of its end may still be away.
-    const isPending = this.#outbox?.deliveries.dueMs !== null;
+    const isPending = this.#outbox?.pendingMs !== null;
     if (keptUntil(this.#started.walk) <= Date.now() && !isPending) return this.#forget();
     this.#rearm();
     // A turn that ends in an abort takes all its writes with it, the alarm's among them, so that one is made safe first.
@@ -330,7 +329,7 @@ export class FlowRunObject extends DurableObject {
 
   /** The object was away: takes up what is stored. */
   #find(): void {
-    const isOlder = this.#store.commit(() => this.#store.migrate());
+    const isOlder = this.store.commit(() => this.store.migrate());
     if (this.#removal.isPending) setTimeout(() => this.ctx.waitUntil(this.#removal.finish()), 0);
     else this.#load(true, isOlder);
   }
@@ -338,12 +337,14 @@ export class FlowRunObject extends DurableObject {
   /** Builds the run in memory from its rows. `isNew`: the object was away. `isOlder`: an earlier version has stored it. */
   #load(isNew: boolean, isOlder = false): void {
     this.#started = this.#open();
+    this.onlookers.renewed();
     this.#outbox ??= this.#openOutbox();
     const { walk, permits } = this.#started;
-    this.#store.commit(() => {
+    this.store.commit(() => {
       const wasFinished = walk.isFinished;
       this.#running.recover(isNew);
-      if (walk.isFinished && !wasFinished) this.#outbox?.ended(walk.row, walk.state);
+      this.#running.isFresh = !walk.isFinished && walk.pending().length > 0;
+      if (walk.isFinished && !wasFinished) this.#ended(walk);
     });
     if (walk.hasLimits) permits.restore(walk.ledger.heldItems());
     // To look at a run that has finished should cost no row: its alarm is set, unless it was kept by a version that set none.
@@ -363,17 +364,18 @@ export class FlowRunObject extends DurableObject {
 
   #openOutbox(): Outbox {
     const { row } = this.#running.walk;
-    return new Outbox(this.#store, row.callback, this.#ports, {
+    return new Outbox(this.store, row.callback, this.#ports, {
       createdMs: row.createdMs,
       isFinished: () => this.#running.walk.isFinished,
       status: () => this.#status,
-      revision: () => this.#store.revision,
+      revision: () => this.store.revision,
       wakeMs: () => this.#wakeMs,
-      entry: () => entryOf(this.#running, this.#store, this.#wakeMs, Date.now()),
-      messageOf: ({ type }) => messageOf(this.#running, this.#store, type, Date.now()),
+      entry: () => entryOf(this.#running, this.store, this.#wakeMs, Date.now()),
+      messageOf: ({ type }) => messageOf(this.#running, this.store, type, Date.now()),
+      recall: (recall) => performRecall(this.#running.walk, recall),
       waitUntil: (promise) => this.ctx.waitUntil(promise),
       onChange: () => {
-        this.#audience.changed();
+        this.#seenChange();
         this.#rearm();
       },
     });
@@ -384,7 +386,7 @@ export class FlowRunObject extends DurableObject {
     const ifCurrent = (act: () => void) => {
       if (this.#started === running) act();
     };
-    const running: Running = new Running(this.#store, this.#registry, {
+    const running: Running = new Running(this.store, this.#registry, {
       ...this.#ports,
       self: {
         enter: async (entry, fingerprint) => this.#enter(entry, fingerprint),
@@ -401,6 +403,19 @@ export class FlowRunObject extends DurableObject {
   #begin(): void {
     if (this.#started?.walk.state.status !== "queued") return;
     this.#commit(({ walk }) => ({ answer: undefined, effects: walk.begin() }));
+  }
+
+  /** The run has ended: others are to be told. Called in the transaction in which it has. */
+  #ended(walk: Walk): void {
+    this.#outbox?.ended(walk.row, walk.state);
+    // What vendors have of it is of no use any more.
+    if (isCutShort(walk.state)) this.#outbox?.recalls.begin(walk.ledger.submitting(), Date.now());
+  }
+
+  /** Nor is what they turn out to have. */
+  #recallLate(outcomes: readonly Outcome[], nowMs: number): void {
+    const jobs = outcomes.filter((outcome) => "job" in outcome);
+    if (jobs.length > 0) this.#outbox?.recalls.found(jobs, nowMs);
   }
 
   /** What ends the run. What comes after that changes nothing. */
@@ -421,7 +436,9 @@ export class FlowRunObject extends DurableObject {
   /** Finds what was lost, was never done, or has come due. */
   #beat(isNew: boolean): void {
     if (!this.#started || this.#isLate()) return;
-    this.#commit(({ walk }, nowMs) => {
+    this.#commit((running, nowMs) => {
+      const { walk } = running;
+      running.isFresh = false;
       if (walk.isFinished || walk.flow.changes.length > 0) return { answer: undefined, effects: [] };
       // Of a paused run too: what an executor had that was lost is not running.
       const effects = walk.react(walk.ledger.expire(nowMs));
@@ -457,23 +474,26 @@ export class FlowRunObject extends DurableObject {
     const { walk, calls, turns } = running;
     const nowMs = Date.now();
     this.#noteTurn(walk, nowMs);
-    const { answer, effects, wakes, nudged } = this.#store.commit(() => {
+    const { answer, effects, wakes, nudged } = this.store.commit(() => {
       const wasFinished = walk.isFinished;
       const changed = change(running, nowMs);
-      if (walk.isFinished && !wasFinished) this.#outbox?.ended(walk.row, walk.state);
+      if (walk.isFinished && !wasFinished) this.#ended(walk);
       const isRunning = walk.state.status === "running";
+      const woken = isRunning ? walk.wake(nowMs) : [];
       const nudged = isRunning ? walk.ledger.demand.nudge() : [];
       const fresh = isRunning ? walk.ledger.demand.wakeForWork(!walk.isBranching, nowMs) : [];
-      return { ...changed, nudged, wakes: [...(changed.wakes ?? []), ...fresh] };
+      const wakes = [...(changed.wakes ?? []), ...fresh];
+      return { ...changed, effects: [...changed.effects, ...woken], nudged, wakes };
     });
     running.lookAfterPermits(nowMs);
+    // They are performed in a turn of their own; until then the run is not at rest.
+    turns.perform(effects);
     this.#rearm();
     if (walk.takeFlushWish()) setTimeout(() => this.#started === running && this.#flush(), 0);
     for (const wake of wakes) calls.wake(wake);
     for (const slot of nudged) calls.nudge(slot);
-    turns.perform(effects);
-    if (walk.isFinished) this.#audience.ended();
-    else this.#audience.changed();
+    if (walk.isFinished) this.#seenEnd();
+    else this.#seenChange();
     return answer;
   }
 
@@ -509,6 +529,17 @@ export class FlowRunObject extends DurableObject {
     this.#flushed = Promise.withResolvers();
   }
 
+  /** What is seen of the run may be other than it was. */
+  #seenChange(): void {
+    this.#audience.changed();
+    this.onlookers.changed();
+  }
+
+  #seenEnd(): void {
+    this.#audience.ended();
+    this.onlookers.changed();
+  }
+
   #due(): void {
     if (!this.#started || this.#isLate()) return;
     if (this.#started.walk.state.status === "running") this.#commit(() => ({ answer: undefined, effects: [] }));
@@ -516,37 +547,48 @@ export class FlowRunObject extends DurableObject {
 
   #rearm(): void {
     if (!this.#started) return;
-    const { walk, permits } = this.#started;
     const nowMs = Date.now();
     this.#outbox?.look(nowMs);
-    const untoldMs = walk.isFinished ? (this.#outbox?.latestMs(nowMs) ?? null) : null;
-    const times = untoldMs === null ? timesOf(walk, permits, nowMs) : { latestMs: untoldMs, dueMs: null };
+    const untoldMs = this.#started.walk.isFinished ? (this.#outbox?.latestMs(nowMs) ?? null) : null;
+    const times = untoldMs === null ? timesOf(this.#started, nowMs) : { latestMs: untoldMs, dueMs: null };
     this.#wakeUp.setFor(times, nowMs);
   }
 
   #view(running: Running): RunView {
-    return { ...this.#outline(running), output: outputOf(running.walk, this.#store) };
+    return { ...this.#outline(running), output: outputOf(running.walk, this.store) };
   }
 
-  #outline({ walk, permits }: Running): RunOutline {
-    return outline(walk, this.#store, restOf(walk, permits), Date.now());
+  #outline(running: Running): RunOutline {
+    return outline(running.walk, this.store, restOf(running), Date.now());
   }
 
   /** When the run wants to be awake, for all that is known: whoever finds it asleep long after that wakes it. */
   get #wakeMs(): number | null {
-    const { walk, permits } = this.#running;
-    const dueMs = walk.isFinished ? this.#outbox?.deliveries.dueMs : null;
-    return dueMs ?? timesOf(walk, permits, Date.now()).latestMs;
+    const dueMs = this.#running.walk.isFinished ? this.#outbox?.pendingMs : null;
+    return dueMs ?? timesOf(this.#running, Date.now()).latestMs;
   }
 
   get #status(): string {
-    const { walk, permits } = this.#running;
-    return statusOfRun(walk, restOf(walk, permits), Date.now());
+    return statusOfRun(this.#running.walk, restOf(this.#running), Date.now());
+  }
+
+  protected get seen(): Walk | null {
+    return this.#started?.walk ?? null;
+  }
+
+  protected sight(): Sight | null {
+    const running = this.#started;
+    return running ? sightOf(running.walk, this.store, () => this.#outline(running)) : null;
   }
 
   get #running(): Running {
     return this.#started as Running;
   }
+}
+
+/** A signal that was sent before, and kept: it is the same one if its body is. */
+function refusalOfSame(before: Pick<SentSignal, "digest">, sent: SentSignal): SignalRefusal | null {
+  return before.digest === null || before.digest === sent.digest ? null : "other";
 }
 
 /** The answer to an executor of a run that there is not, or not any more. */

@@ -39,6 +39,8 @@ export class Running {
   readonly permits: Permits;
   readonly desk: Desk;
   readonly calls: Calls;
+  /** It was built from rows that say of hooks to be run, and these were not begun. */
+  isFresh = false;
   readonly #store: Store;
 
   constructor(store: Store, registry: Registry, ports: RunningPorts) {

@@ -31,6 +31,8 @@ create table step (
   total integer not null,
   succeeded integer not null,
   failed integer not null,
+  started_ms integer,       -- when it was stored first
+  finished_ms integer,      -- when it was done, or stopped
   body text not null        -- what is never looked for by itself, JSON; of a node that is no batch also its item
 );
 
@@ -71,6 +73,35 @@ create table item (
 -- Costs a row only for items that wait.
 create index item_due on item (due_ms) where status = 'deferred';
 
+-- Of a batch with a batchSize: the items that one call takes, from first up to where the next chunk begins, and where they have
+-- something to say together: tried before, deferred, or given to a vendor as a job. Written by reports, by crashes and by redrives.
+-- A settled item has a row of its own, as everywhere.
+create table chunk (
+  step integer not null,
+  first integer not null,
+  status text not null,
+  attempts integer not null,
+  crashes integer not null,
+  redrives integer not null, -- how often its attempts were made anew
+  due_ms integer,           -- when deferred
+  started_ms integer,
+  job text,                 -- JobState, JSON
+  recall_ms integer,        -- when the vendor is told to cancel the job
+  recalls integer not null default 0, -- how often it was told
+  primary key (step, first)
+) without rowid;
+
+-- Costs a row only for chunks that wait.
+create index chunk_due on chunk (due_ms) where status = 'deferred';
+
+-- Calls that failed, or were lost with their executor: one row for each commit in which some were. Of very many the latest are kept.
+create table try (
+  id integer primary key,
+  first_step integer not null,
+  last_step integer not null,
+  body text not null        -- Try[], JSON
+);
+
 -- An executor's place. Written when it is woken, entered, given items and left; never deleted, so that fences only grow.
 create table slot (
   id integer primary key,
@@ -99,13 +130,15 @@ create table emit (
   body text not null        -- KeptEvent, JSON
 );
 
--- What somebody sent to the run, and no node has taken yet.
+-- What somebody sent to the run. Updated when a node takes it; of those that were taken only the latest are kept.
 create table signal (
   seq integer primary key,  -- in the order in which they came
   id text not null unique,  -- the sender's, so that one that is sent again is known as such
   name text not null,
   at_ms integer not null,
-  body text not null        -- JSON
+  body text not null,       -- JSON; empty once it was taken
+  digest text,              -- of a signal with an idempotency key: what a repeated one is compared with
+  taken integer             -- the step that has taken it
 );
 
 -- An end of the run that its callback is told of. Written with the end, and after each try.
@@ -135,6 +168,8 @@ const BRANCH_TABLE = tableOf("branch");
 const JOURNAL_TABLE = tableOf("journal");
 const EMIT_TABLE = tableOf("emit");
 const SIGNAL_TABLE = tableOf("signal");
+const CHUNK_TABLE = tableOf("chunk");
+const TRY_TABLE = tableOf("try");
 const DELIVERY_TABLE = tableOf("delivery");
 
 /** How the tables of a run that an earlier version started are brought up to date: each where its column is not there yet. */
@@ -181,6 +216,25 @@ alter table run add column callback text;
 alter table run add column is_deleted integer not null default 0;
 ${SIGNAL_TABLE}
 ${DELIVERY_TABLE}`,
+  },
+  {
+    table: "signal",
+    column: "taken",
+    sql: "alter table signal add column digest text; alter table signal add column taken integer",
+  },
+  {
+    table: "chunk",
+    column: "step",
+    sql: `${CHUNK_TABLE}
+create index chunk_due on chunk (due_ms) where status = 'deferred'`,
+  },
+  {
+    table: "step",
+    column: "started_ms",
+    sql: `
+alter table step add column started_ms integer;
+alter table step add column finished_ms integer;
+${TRY_TABLE}`,
   },
 ] as const;
 

@@ -3,6 +3,7 @@ import { waitingWithin } from "../core/redrive.ts";
 import type { EndedBranch, Phase, RunError, Step } from "../core/run.ts";
 import type { StoredNeeds } from "./needs.ts";
 import { inStatements, type LongText, STATEMENT_TEXT } from "./text.ts";
+import type { Wait } from "./waits.ts";
 
 export interface StepRow extends Step {
   /** How many items it has; a flow has none. */
@@ -13,6 +14,10 @@ export interface StepRow extends Step {
   fields: string | null;
   /** Its one item is in its own row: the node is no batch. */
   isSolo: boolean;
+  /** Of a batch with a `batchSize`, as it was when prep ended: how many items one call takes at most. */
+  batchSize: number | null;
+  /** Of a node that has no exec and waits: what for. */
+  wait: Wait | null;
 }
 
 /** A step as it is to be stored. Its item and what that needs are given once, when prep is done. */
@@ -25,7 +30,10 @@ export interface NewStep {
 }
 
 /** The part of a row that is never looked for by itself; what is as in most steps is left out. */
-interface Body extends Partial<Omit<StepRow, "id" | "node" | "phase" | "total" | "succeeded" | "failed" | "isSolo">> {
+interface Body
+  extends Partial<Omit<StepRow, "id" | "node" | "phase" | "total" | "succeeded" | "failed" | "isSolo" | "wait">> {
+  /** A list: its nulls outlive a patch. */
+  wait?: [signal: string | null, untilMs: number | null] | null;
   /** Of a node that is no batch: its item, encoded; empty where it is in long_text. */
   item?: string;
   needs?: StoredNeeds;
@@ -61,11 +69,11 @@ export class StepStore {
   }
 
   /** Writes steps as they are now; those that are done say only that, and how it went. */
-  save(steps: Iterable<NewStep>): void {
+  save(steps: Iterable<NewStep>, nowMs: number): void {
     for (const alike of Map.groupBy(steps, kindOf).values()) {
       const { row, isNew } = alike[0] as NewStep;
-      if (row.phase === "done" && !isNew) this.#finish(row, alike);
-      else for (const some of inStatements(alike, textOf)) this.#write(row, some);
+      if (row.phase === "done" && !isNew) this.#finish(row, alike, nowMs);
+      else for (const some of inStatements(alike, textOf)) this.#write(row, some, nowMs);
     }
   }
 
@@ -109,7 +117,7 @@ export class StepStore {
   restore(row: StepRow): void {
     const body = { ...EMPTY, ...JSON.parse(this.#bodyOf({ row, isNew: false, item: null, needs: null })) };
     this.#sql.exec(
-      "update step set phase = ?, total = ?, succeeded = ?, failed = ?, body = json_patch(body, ?) where id = ?",
+      "update step set phase = ?, total = ?, succeeded = ?, failed = ?, finished_ms = null, body = json_patch(body, ?) where id = ?",
       row.phase,
       row.total,
       row.succeeded,
@@ -142,11 +150,12 @@ export class StepStore {
     return new Map(rows.map(({ id, node }) => [id, node]));
   }
 
-  /** The nodes of those steps that were stopped. */
-  stoppedNodes(steps: readonly number[]): Map<number, string> {
-    const sql = "select id, node from step where phase = 'stopped' and id in (select value from json_each(?))";
-    const rows = this.#sql.exec<{ id: number; node: string }>(sql, JSON.stringify(steps)).toArray();
-    return new Map(rows.map(({ id, node }) => [id, node]));
+  /** The nodes of those steps that were stopped, and whether their items are executed in chunks. */
+  stoppedNodes(steps: readonly number[]): Map<number, { node: string; isChunked: boolean }> {
+    const sql = `select id, node, body->>'$.batchSize' is not null as chunked from step
+      where phase = 'stopped' and id in (select value from json_each(?))`;
+    const rows = this.#sql.exec<{ id: number; node: string; chunked: number }>(sql, JSON.stringify(steps)).toArray();
+    return new Map(rows.map(({ id, node, chunked }) => [id, { node, isChunked: chunked === 1 }]));
   }
 
   /** Sums over the steps whose items are all settled. */
@@ -160,6 +169,24 @@ export class StepStore {
   *withItems(node: string | null, from: number): Generator<StepRow> {
     const sql = `select ${COLUMNS} from step where total > 0 and id >= ?1 and (?2 is null or node = ?2) order by id`;
     for (const row of this.#sql.exec<Row>(sql, from, node)) yield this.#stepOf(row);
+  }
+
+  /** How the steps of each node went that are over. */
+  overByNode(): { node: string; steps: number; total: number; succeeded: number; failed: number }[] {
+    const sum = (column: string) => `sum(${column}) as ${column}`;
+    const sql = `select node, count(*) as steps, ${["total", "succeeded", "failed"].map(sum)} from step
+      where phase in ('done', 'stopped') group by node`;
+    return this.#sql
+      .exec<{ node: string; steps: number; total: number; succeeded: number; failed: number }>(sql)
+      .toArray();
+  }
+
+  /** Steps by number, from `from` on, with the times when they began and ended. */
+  *timed(from: number): Generator<StepRow & { startedMs: number | null; finishedMs: number | null }> {
+    const sql = `select ${COLUMNS}, started_ms, finished_ms from step where id >= ? order by id`;
+    for (const { started_ms, finished_ms, ...row } of this.#sql.exec<Row>(sql, from)) {
+      yield { ...this.#stepOf(row), startedMs: started_ms as number | null, finishedMs: finished_ms as number | null };
+    }
   }
 
   /** The latest step of one of these nodes. */
@@ -179,33 +206,37 @@ export class StepStore {
       .map((row) => this.#stepOf(row));
   }
 
-  #finish({ total, succeeded, failed }: StepRow, steps: readonly NewStep[]): void {
+  #finish({ total, succeeded, failed }: StepRow, steps: readonly NewStep[], nowMs: number): void {
     this.#sql.exec(
-      `update step set phase = 'done', total = ?, succeeded = ?, failed = ?
+      `update step set phase = 'done', total = ?, succeeded = ?, failed = ?, finished_ms = ?
        where id in (select value from json_each(?))`,
       total,
       succeeded,
       failed,
+      nowMs,
       JSON.stringify(steps.map(({ row }) => row.id)),
     );
   }
 
   /** All of one node, in one phase, with the same counts. */
-  #write({ node, phase, total, succeeded, failed }: StepRow, steps: readonly NewStep[]): void {
+  #write({ node, phase, total, succeeded, failed }: StepRow, steps: readonly NewStep[], nowMs: number): void {
     const bodies: { [id: number]: string } = {};
     for (const step of steps) bodies[step.row.id] = this.#bodyOf(step);
     const isNew = steps[0]?.isNew;
     // Of a step that has its item already that is kept.
     const update = `on conflict (id) do update set phase = excluded.phase, total = excluded.total,
-      succeeded = excluded.succeeded, failed = excluded.failed, body = json_patch(body, excluded.body)`;
+      succeeded = excluded.succeeded, failed = excluded.failed, finished_ms = excluded.finished_ms,
+      body = json_patch(body, excluded.body)`;
     this.#sql.exec(
-      `insert into step (id, node, phase, total, succeeded, failed, body)
-       select key, ?, ?, ?, ?, ?, value from json_each(?) where true ${isNew ? "" : update}`,
+      `insert into step (id, node, phase, total, succeeded, failed, started_ms, finished_ms, body)
+       select key, ?, ?, ?, ?, ?, ?, ?, value from json_each(?) where true ${isNew ? "" : update}`,
       node,
       phase,
       total,
       succeeded,
       failed,
+      nowMs,
+      phase === "done" || phase === "stopped" ? nowMs : null,
       JSON.stringify(bodies),
     );
   }
@@ -220,6 +251,8 @@ export class StepStore {
     if (row.failedBranches > 0) body.failedBranches = row.failedBranches;
     if (row.waiting.length > 0 || row.branches > 0) body.waiting = row.waiting;
     if (row.stoppedIn !== null) body.stoppedIn = row.stoppedIn;
+    if (row.batchSize !== null) body.batchSize = row.batchSize;
+    if (row.wait !== null) body.wait = [row.wait.signal, row.wait.untilMs];
     if (row.lateAction !== null) body.lateAction = row.lateAction;
     if (row.branches > 0) Object.assign(body, { branches: row.branches, begun: row.begun, ended: row.ended });
     if (item !== null) body.item = this.#kept(`page/${row.id}/0`, item);
@@ -236,9 +269,10 @@ export class StepStore {
 
   #stepOf({ id, node, phase, total, succeeded, failed, body }: Row): StepRow {
     const counts = { total: Number(total), succeeded: Number(succeeded), failed: Number(failed) };
-    const { item, needs: _, branch = "", parent = null, ...rest } = JSON.parse(String(body)) as Body;
+    const { item, needs: _, branch = "", parent = null, wait: stored, ...rest } = JSON.parse(String(body)) as Body;
+    const wait = stored ? { signal: stored[0], untilMs: stored[1] } : null;
     const common = { id: Number(id), node: String(node), phase: phase as Phase, isSolo: item !== undefined };
-    const row: StepRow = { ...USUAL, branch, parent, ...rest, ...common, ...counts };
+    const row: StepRow = { ...USUAL, branch, parent, ...rest, wait, ...common, ...counts };
     if (row.fields === "") row.fields = this.#longText.get(`fields/${row.id}`);
     if (row.params === "") row.params = this.#longText.get(`params/${row.id}`);
     return row;
@@ -262,7 +296,7 @@ function writeError(error: RunError | null): string | null {
 }
 
 const { phase: _, ...UNTOUCHED } = NEW_STEP;
-const USUAL = { ...UNTOUCHED, visit: 1, params: null, fields: null } satisfies Body;
+const USUAL = { ...UNTOUCHED, visit: 1, params: null, fields: null, batchSize: null, wait: null } satisfies Body;
 
 /** In a patch `null` takes out what is there. */
 const EMPTY = Object.fromEntries(Object.keys(USUAL).map((key) => [key, null]));

@@ -1,6 +1,7 @@
 import type { GraphShape } from "../core/graph.ts";
 import { NEW_RUN, type RunState } from "../core/run.ts";
 import { Checkpoints } from "./checkpoint.ts";
+import { ChunkStore } from "./chunk-store.ts";
 import { commit } from "./commit.ts";
 import { DeliveryStore } from "./delivery-store.ts";
 import { EventStore } from "./event-store.ts";
@@ -11,6 +12,7 @@ import { MIGRATIONS, SCHEMA } from "./schema.ts";
 import { SignalStore } from "./signal-store.ts";
 import { StepStore } from "./step-store.ts";
 import { LongText } from "./text.ts";
+import { TryStore } from "./try-store.ts";
 
 /** How often in a row the run's object was lost while a hook was under way, or about to be: by step and hook. */
 export interface Losses {
@@ -73,6 +75,8 @@ export class Store {
   readonly #onFailure: (error: unknown) => void;
   readonly steps: StepStore;
   readonly items: ItemStore;
+  readonly chunks: ChunkStore;
+  readonly tries: TryStore;
   readonly journal: JournalStore;
   readonly events: EventStore;
   readonly longText: LongText;
@@ -88,6 +92,8 @@ export class Store {
     this.longText = new LongText(storage.sql);
     this.steps = new StepStore(storage.sql, this.longText);
     this.items = new ItemStore(storage.sql, this.longText);
+    this.chunks = new ChunkStore(storage.sql);
+    this.tries = new TryStore(storage.sql);
     this.journal = new JournalStore(storage.sql, this.longText);
     this.events = new EventStore(storage.sql);
     this.signals = new SignalStore(storage.sql);

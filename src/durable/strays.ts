@@ -1,5 +1,5 @@
-import type { ItemRow } from "./item-store.ts";
 import { hasEnded } from "./items.ts";
+import type { Outcome, Parked, Rows } from "./outcome.ts";
 import type { Pool } from "./pool.ts";
 import type { HeldItem, Store } from "./store.ts";
 
@@ -16,6 +16,10 @@ export class Strays {
     return this.#pools.size;
   }
 
+  poolOf(item: HeldItem): Pool | undefined {
+    return this.#pools.get(item);
+  }
+
   has(item: HeldItem): boolean {
     return this.#pools.has(item);
   }
@@ -29,11 +33,14 @@ export class Strays {
   restore(found: readonly HeldItem[], poolOf: (node: string) => Pool): void {
     if (found.length === 0) return;
     const steps = found.map(({ step }) => step);
-    const nodes = this.#store.steps.stoppedNodes(steps);
+    const stopped = this.#store.steps.stoppedNodes(steps);
     const states = this.#store.items.statesOf(steps);
+    const chunks = this.#store.chunks.of(steps);
     for (const item of found) {
-      const node = nodes.get(item.step);
-      const row = states.get(item.step)?.find(({ index }) => index === item.index);
+      const { node, isChunked } = stopped.get(item.step) ?? {};
+      const row = isChunked
+        ? chunks.get(item.step)?.find(({ first }) => first === item.index)
+        : states.get(item.step)?.find(({ index }) => index === item.index);
       if (node === undefined || (row && hasEnded(item, row))) continue;
       const pool = poolOf(node);
       this.add(item, pool);
@@ -53,11 +60,34 @@ export class Strays {
     return [...this.#pools.keys()].filter((item) => item.step === step && this.forget(item));
   }
 
-  /** The row of an item that has ended with a result after its step was stopped: somebody paid for it, and a redrive keeps it. */
-  lateRow({ step, index, attempts, claimedMs }: HeldItem, body: string, nowMs: number): ItemRow {
-    const known = this.#store.items.statesOf([step]).get(step) ?? [];
-    const { crashes = 0, redrives = 0 } = known.find((row) => row.index === index) ?? {};
+  /**
+   * What has ended with a result after its step was stopped: somebody paid for it, and a redrive keeps it. Returns the step once for
+   * each result.
+   */
+  late({ step, attempts, claimedMs }: HeldItem, outcome: Outcome, rows: Rows, nowMs: number): number[] {
+    if (!outcome.ok) return [];
+    if ("job" in outcome) return this.#lateJob(outcome, claimedMs, rows);
+    const known = new Map(
+      this.#store.items
+        .statesOf([step])
+        .get(step)
+        ?.map((row) => [row.index, row]),
+    );
+    const results = "parts" in outcome ? outcome.parts : [[outcome.index, outcome.body] as const];
     const times = { dueMs: null, startedMs: claimedMs, finishedMs: nowMs };
-    return { step, index, status: "succeeded", attempts: attempts + 1, crashes, redrives, ...times, body };
+    return results.flatMap(([index, body]) => {
+      const { status, crashes = 0, redrives = 0 } = known.get(index) ?? {};
+      if (typeof body !== "string" || status === "succeeded" || status === "failed") return [];
+      rows.items.push({ step, index, status: "succeeded", attempts: attempts + 1, crashes, redrives, ...times, body });
+      return step;
+    });
+  }
+
+  /** The vendor has a job of a chunk whose step was stopped: a redrive asks for it. */
+  #lateJob({ step, index: first, attempts, job }: Parked, startedMs: number, rows: Rows): number[] {
+    const known = this.#store.chunks.of([step]).get(step) ?? [];
+    const { crashes = 0, redrives = 0 } = known.find((row) => row.first === first) ?? {};
+    rows.chunks.push({ step, first, status: "pending", attempts, crashes, redrives, dueMs: null, startedMs, job });
+    return [];
   }
 }

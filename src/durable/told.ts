@@ -12,8 +12,9 @@ const LONGEST_MESSAGE = 1_000;
 const LONGEST_OUTPUT = 1_000_000;
 
 /** What the index is told. `wakeMs`: when the run wants to be awake. */
-export function entryOf({ walk, permits }: Running, store: Store, wakeMs: number | null, nowMs: number): IndexEntry {
-  const { error, ...summary } = summarize(walk, restOf(walk, permits), nowMs);
+export function entryOf(running: Running, store: Store, wakeMs: number | null, nowMs: number): IndexEntry {
+  const { walk } = running;
+  const { error, ...summary } = summarize(walk, restOf(running), nowMs);
   const short = error && { ...error, message: error.message.slice(0, LONGEST_MESSAGE) };
   return {
     ...{ id: summary.id, flow: summary.flow, status: summary.status, trigger: summary.trigger },
@@ -25,8 +26,9 @@ export function entryOf({ walk, permits }: Running, store: Store, wakeMs: number
 }
 
 /** What the run's callback is told, as a Standard Webhooks payload. An output that is long is left for the receiver to fetch. */
-export function messageOf({ walk, permits }: Running, store: Store, type: string, nowMs: number): string {
-  const { callback: _, ...run } = outline(walk, store, restOf(walk, permits), nowMs);
+export function messageOf(running: Running, store: Store, type: string, nowMs: number): string {
+  const { walk } = running;
+  const { callback: _, ...run } = outline(walk, store, restOf(running), nowMs);
   const output = outputOf(walk, store) ?? "null";
   const isOutputLeftOut = output.length > LONGEST_OUTPUT;
   const text = JSON.stringify({ type, timestamp: run.finishedAt, data: { ...run, isOutputLeftOut } });

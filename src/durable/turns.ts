@@ -30,6 +30,11 @@ export class Turns {
     this.#ports = ports;
   }
 
+  /** Whether there are effects that nobody has begun to perform. */
+  get areAhead(): boolean {
+    return this.#ahead.length > 0;
+  }
+
   /** Performs effects in a turn of the object's own. */
   perform(effects: Effect[]): void {
     if (effects.length > 0 && this.#ahead.length === 0) setTimeout(() => this.#takeTurns(), 0);
@@ -41,8 +46,8 @@ export class Turns {
     this.#ahead = [];
     this.#left = this.#walk.isWary ? 1 : MOST_TURNS;
     const untaken = ahead.findIndex((effect) => !this.#take(effect));
-    this.#ports.flush();
     if (untaken >= 0) this.perform(ahead.slice(untaken));
+    this.#ports.flush();
   }
 
   /** `false`: the run must hear others first. */

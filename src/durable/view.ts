@@ -1,4 +1,6 @@
 import { toJson } from "../core/codec.ts";
+import { kindOf } from "../core/error-groups.ts";
+import type { History } from "../core/item.ts";
 import type { CompletionReason, Redrive, RunError, RunStatus } from "../core/run.ts";
 import type { DeliveryRow } from "./delivery-store.ts";
 import type { Trigger } from "./index-entry.ts";
@@ -6,11 +8,10 @@ import type { ItemRow } from "./item-store.ts";
 import type { Counts } from "./items.ts";
 import { MESSAGE_TEXT } from "./protocol.ts";
 import type { Rest } from "./rest.ts";
+import type { ItemStatus } from "./statuses.ts";
 import type { StepRow } from "./step-store.ts";
 import type { HeldItem, Store } from "./store.ts";
 import type { Walk } from "./walk.ts";
-
-export type ItemStatus = "pending" | "running" | "deferred" | "succeeded" | "failed" | "canceled";
 
 /** A run as a list shows it. */
 export interface RunSummary {
@@ -44,6 +45,8 @@ export interface RunOutline extends RunSummary {
   warnings: string[];
   /** The latest redrives: what the run was before, and how many of its items had failed. */
   redrives: (Omit<Redrive, "atMs"> & { at: string })[];
+  /** What its nodes wait for: signals by name, or a time. The first of them, where there are many. */
+  waitsFor: { node: string; branch: string; step: number; signal: string | null; until: string | null }[];
   /** What it was sent, and no node has taken yet. */
   signals: { id: string; name: string; at: string }[];
   /** Who is told of its end, and what came of that. */
@@ -94,6 +97,10 @@ export interface ItemView {
 export interface ItemQuery {
   status: ItemStatus | null;
   node: string | null;
+  /** Only failed items with this kind of error. */
+  error: string | null;
+  /** Only items that have this text in their index, branch, result or error. */
+  text: string | null;
   limit: number;
   /** Where to go on: the step and the index of the next item. */
   from: { step: number; index: number };
@@ -110,6 +117,9 @@ export interface ResultPage {
   lines: string;
   next: number | null;
 }
+
+/** So many of a run's waits are shown with it; each is an item as well, and these can be listed. */
+const MOST_WAITS = 100;
 
 export function statusOfRun({ state }: Walk, rest: Rest | null, nowMs: number): RunSummary["status"] {
   return isWaiting(rest, nowMs) ? "waiting" : state.status;
@@ -149,12 +159,24 @@ export function outline(walk: Walk, store: Store, rest: Rest | null, nowMs: numb
     ...summarize(walk, rest, nowMs),
     warnings,
     redrives: redrives.map(({ atMs, ...redrive }) => ({ at: iso(atMs) as string, ...redrive })),
+    waitsFor: waitsOf(walk),
     signals: store.signals.list().map(({ atMs, ...signal }) => ({ ...signal, at: iso(atMs) as string })),
     callback:
       callback === null
         ? null
         : { origin: new URL(callback).origin, deliveries: store.deliveries.all().map(viewDelivery) },
   };
+}
+
+function waitsOf(walk: Walk): RunOutline["waitsFor"] {
+  if (walk.isFinished) return [];
+  const found: RunOutline["waitsFor"] = [];
+  for (const [step, { signal, untilMs }] of walk.ledger.waits.all()) {
+    if (found.length === MOST_WAITS) break;
+    const { node, branch } = walk.step(step) as StepRow;
+    found.push({ node, branch, step, signal, until: iso(untilMs) });
+  }
+  return found;
 }
 
 /** What the run gives back, as JSON text; nothing where it has not completed. */
@@ -166,15 +188,21 @@ function viewDelivery({ id, type, status, tries, triedMs, dueMs, httpStatus, err
   return { id, type, status, tries, triedAt: iso(triedMs), nextAt: iso(dueMs), httpStatus, error };
 }
 
+/** Whoever looks for few items among many is answered after so many: the object has other things to do. */
+const MOST_LOOKED_AT = 20_000;
+
 /** Lists items in the order of steps and indexes, from the query's place on. */
 export function listItems(walk: Walk, store: Store, query: ItemQuery): ItemPage {
   const items: ItemView[] = [];
   let text = 0;
+  let seen = 0;
+  const status = query.error === null ? query.status : (query.status ?? "failed");
   for (const step of store.steps.withItems(query.node, query.from.step)) {
     const first = step.id === query.from.step ? query.from.index : 0;
-    for (const item of itemsOf(walk, store, step, first, query.status)) {
-      if (items.length === query.limit || text > MESSAGE_TEXT)
+    for (const item of itemsOf(walk, store, step, first, status)) {
+      if (items.length === query.limit || text > MESSAGE_TEXT || seen++ === MOST_LOOKED_AT)
         return { items, next: { step: step.id, index: item.index } };
+      if (!isMeant(item, query)) continue;
       items.push(item);
       text += item.result?.length ?? 0;
     }
@@ -182,8 +210,39 @@ export function listItems(walk: Walk, store: Store, query: ItemQuery): ItemPage 
   return { items, next: null };
 }
 
+function isMeant({ index, branch, result, error }: ItemView, query: ItemQuery): boolean {
+  if (query.error !== null && (!error || kindOf(error) !== query.error)) return false;
+  if (query.text === null) return true;
+  const wanted = query.text.toLowerCase();
+  const texts = [String(index), branch, result ?? "", error ? `${error.name}: ${error.message}` : ""];
+  return texts.some((each) => each.toLowerCase().includes(wanted));
+}
+
+/** One visit of a node, as a waterfall shows it. */
+export interface StepView extends Pick<StepRow, "id" | "node" | "branch" | "phase" | "total" | "succeeded" | "failed"> {
+  startedAt: string | null;
+  finishedAt: string | null;
+}
+
+export interface StepPage {
+  steps: StepView[];
+  /** The number of the step at which the next page begins. */
+  next: number | null;
+}
+
+/** Lists steps in the order in which the run came to them, from a number on. */
+export function listSteps(store: Store, from: number, limit: number): StepPage {
+  const steps: StepView[] = [];
+  for (const { id, node, branch, phase, total, succeeded, failed, startedMs, finishedMs } of store.steps.timed(from)) {
+    if (steps.length === limit) return { steps, next: id };
+    const times = { startedAt: iso(startedMs), finishedAt: iso(finishedMs) };
+    steps.push({ id, node, branch, phase, total, succeeded, failed, ...times });
+  }
+  return { steps, next: null };
+}
+
 /** A step's items from index `first` on; only those of one status if it is given. */
-function* itemsOf(
+export function* itemsOf(
   walk: Walk,
   store: Store,
   step: StepRow,
@@ -191,13 +250,18 @@ function* itemsOf(
   wanted: ItemStatus | null,
 ): Generator<ItemView> {
   const held = new Map<number, HeldItem>();
-  for (const item of walk.ledger.heldItems()) if (item.step === step.id) held.set(item.index, item);
+  for (const item of walk.ledger.heldItems()) {
+    if (item.step !== step.id) continue;
+    for (const index of walk.ledger.group(step.id)?.membersOf(item) ?? [item.index]) held.set(index, item);
+  }
   const isSettled = wanted === "succeeded" || wanted === "failed";
   const rows = store.items.from(step.id, first, isSettled ? wanted : null);
   for (const { index, row } of isSettled ? settledOnly(rows) : withGaps(rows, first, step.total)) {
     const claimedMs = held.get(index)?.claimedMs ?? null;
-    const status = statusOf(walk, step, index, row, claimedMs !== null);
-    if (wanted === null || status === wanted) yield itemView(step, index, status, row, claimedMs);
+    const status = statusOf(walk, step, index, row?.status, claimedMs !== null);
+    if (wanted !== null && status !== wanted) continue;
+    const history = row ?? walk.ledger.group(step.id)?.history({ step: step.id, index });
+    yield { ...itemView(step, index, status, row, claimedMs), ...triesOf(history) };
   }
 }
 
@@ -226,7 +290,7 @@ function itemView(
   status: ItemStatus,
   row: ItemRow | undefined,
   claimedMs: number | null,
-): ItemView {
+): Omit<ItemView, "attempts" | "redrives"> {
   const isSettled = status === "succeeded" || status === "failed";
   return {
     node,
@@ -234,20 +298,29 @@ function itemView(
     step: id,
     index,
     status,
-    attempts: row?.attempts ?? 0,
-    redrives: row?.redrives ?? 0,
     startedAt: iso(row?.startedMs ?? claimedMs),
     finishedAt: isSettled ? iso(row?.finishedMs ?? null) : null,
     ...(isSettled ? endOf(row as ItemRow) : {}),
   };
 }
 
-function statusOf(walk: Walk, step: StepRow, index: number, row: ItemRow | undefined, isHeld: boolean): ItemStatus {
-  if (row?.status === "succeeded" || row?.status === "failed") return row.status;
+function triesOf(history: History | undefined): Pick<ItemView, "attempts" | "redrives"> {
+  return { attempts: history?.attempts ?? 0, redrives: history?.redrives ?? 0 };
+}
+
+/** How an item stands, of which `stored` is what its row says. */
+export function statusOf(
+  walk: Walk,
+  step: StepRow,
+  index: number,
+  stored: ItemRow["status"] | undefined,
+  isHeld: boolean,
+): ItemStatus {
+  if (stored === "succeeded" || stored === "failed") return stored;
   if (walk.isFinished || walk.isStopped(step)) return "canceled";
   if (isHeld) return "running";
-  if (walk.ledger.group(step.id)?.isAsked({ step: step.id, index })) return "deferred";
-  return row?.status ?? "pending";
+  if (walk.ledger.group(step.id)?.isDeferred({ step: step.id, index })) return "deferred";
+  return stored ?? "pending";
 }
 
 function endOf({ status, body }: ItemRow): Pick<ItemView, "result" | "error"> {
@@ -279,6 +352,6 @@ function lineOf({ index, status, result, error }: ItemView): string {
   return status === "canceled" ? `${JSON.stringify({ index, status })}\n` : "";
 }
 
-function iso(timeMs: number | null): string | null {
+export function iso(timeMs: number | null): string | null {
   return timeMs === null ? null : new Date(timeMs).toISOString();
 }

@@ -89,7 +89,7 @@ export class Walk {
 
   /** Whether the run is executed by hooks now, or about to be. */
   get isInHook(): boolean {
-    return this.inHook.size > 0 || !this.draft.isEmpty;
+    return this.inHook.size > 0 || !this.draft.isEmpty || this.draft.isPostNext;
   }
 
   /** Counts over every item of every step so far. What a finished run, or a stopped step, never executed is canceled. */
@@ -125,6 +125,24 @@ export class Walk {
 
   step(id: number): StepRow | undefined {
     return this.#steps.get(id);
+  }
+
+  /** The steps that are under way. */
+  *openSteps(): Generator<StepRow> {
+    for (const { id } of this.#steps.values()) {
+      const step = this.draft.step(id);
+      if (step && isOpen(step)) yield step;
+    }
+  }
+
+  /** The stopped steps that will go on. */
+  waitingSteps(): Iterable<StepRow> {
+    return this.#past.waiting.values();
+  }
+
+  /** A step as it is stored, open or over. */
+  storedStep(id: number): StepRow | undefined {
+    return this.#store.steps.step(id);
   }
 
   /** Whether a step was stopped and is over. */
@@ -259,6 +277,14 @@ export class Walk {
     return { error: { name, message, node, branch, index: null, attempts: null }, reason: "tolerance-exceeded" };
   }
 
+  /** What steps waited for may have come. Called in a transaction, after whatever else it changes. */
+  wake(nowMs: number): Effect[] {
+    const { waits } = this.ledger;
+    // Most runs have nothing that waits: this is asked in every commit.
+    if (waits.size === 0 || this.isFinished || this.flow.changes.length > 0) return [];
+    return this.react(this.ledger.wake(nowMs));
+  }
+
   #namesOf(failed: Settled["failed"]): ItemFailed[] {
     return failed.map(({ step, index, attempts, body }) => {
       const { node, branch } = this.#steps.get(step) as StepRow;
@@ -286,9 +312,20 @@ export class Walk {
   recover(isNew: boolean): void {
     if (isNew) this.react(this.ledger.loseInline(this.#clock()));
     this.react({ steps: new Set(this.#steps.keys()), late: [], failed: [], fields: [] });
-    this.#store.items.dropPagesAfter(this.state.lastStep);
-    for (const { id, phase } of this.#steps.values()) if (phase === "prep") this.#store.items.dropPages(id);
+    this.#dropLostPages();
     if (!this.isFinished) this.#countLosses();
+  }
+
+  /** What preps had stored that were lost. */
+  #dropLostPages(): void {
+    const { items, chunks } = this.#store;
+    items.dropPagesAfter(this.state.lastStep);
+    chunks.forget(">", this.state.lastStep);
+    for (const { id, phase } of this.#steps.values()) {
+      if (phase !== "prep") continue;
+      items.dropPages(id);
+      chunks.forget("=", id);
+    }
   }
 
   #countLosses(): void {
@@ -350,7 +387,10 @@ export class Walk {
     if (snapshot !== null) journal.begin(snapshot);
     else for (const entry of entries) journal.append(entry);
     if (output !== null) longText.put("output", output);
-    steps.save(Array.from(draft.steps.values(), (row) => this.#newStep(row)));
+    steps.save(
+      Array.from(draft.steps.values(), (row) => this.#newStep(row)),
+      this.#clock(),
+    );
     for (const [step, action] of draft.lateActions) steps.saveLateAction(step, action);
     if (draft.ends.length > 0) steps.saveEnds(draft.ends);
     if (draft.emits.length > 0) events.emitted(draft.emits, this.#clock());
@@ -430,7 +470,7 @@ export class Walk {
     const all = { ...(step.fields === null ? {} : (decode(step.fields) as object)), ...(decode(fields) as object) };
     const row = { ...step, fields: encode(all, step.node) };
     this.#steps.set(id, row);
-    this.#store.steps.save([{ row, isNew: false, item: null, needs: null }]);
+    this.#store.steps.save([{ row, isNew: false, item: null, needs: null }], this.#clock());
     this.#live?.assign(id, decode(fields) as object);
   }
 

@@ -1,6 +1,7 @@
 import type { Failure } from "../core/errors.ts";
-import type { Outcome } from "./items.ts";
-import type { ClaimedItem, Reply, Report, RunPort, StepBrief } from "./protocol.ts";
+import type { JobState } from "./chunks.ts";
+import type { Outcome, Part } from "./outcome.ts";
+import type { ClaimedChunk, ClaimedItem, Reply, Report, RunPort, StepBrief } from "./protocol.ts";
 import type { Entry } from "./slots.ts";
 
 // The same two calls as they cross from object to object: items and outcomes as tuples. The platform writes the name of every
@@ -14,10 +15,16 @@ type ItemTuple = [
   item: string,
   refusalCosts?: "nothing" | "an attempt" | undefined,
   redrives?: number,
+  chunk?: ClaimedChunk,
 ];
 /** A result is text and a failure is not, so one place serves both; then, where there is more to say, the rest. */
 type OutcomeTuple = [step: number, index: number, attempts: number, result: string | Failure, rest?: Rest];
 interface Rest {
+  end?: number;
+  parts?: readonly Part[];
+  isMore?: true;
+  job?: JobState;
+  waitMs?: number;
   fields?: string;
   tokens?: number;
   isAttempt?: false;
@@ -84,33 +91,47 @@ export function readReport(report: WireReport): Report {
   };
 }
 
-function writeItem({ step, index, attempts, redrives, isLast, item, refusalCosts }: ClaimedItem): ItemTuple {
+function writeItem({ step, index, attempts, redrives, isLast, item, refusalCosts, chunk }: ClaimedItem): ItemTuple {
   const tuple: ItemTuple = [step, index, attempts, isLast, item];
-  if (refusalCosts !== undefined || redrives > 0) tuple.push(refusalCosts);
-  if (redrives > 0) tuple.push(redrives);
+  if (refusalCosts !== undefined || redrives > 0 || chunk) tuple.push(refusalCosts);
+  if (redrives > 0 || chunk) tuple.push(redrives);
+  if (chunk) tuple.push(chunk);
   return tuple;
 }
 
-function readItem([step, index, attempts, isLast, item, refusalCosts, redrives = 0]: ItemTuple): ClaimedItem {
+function readItem([step, index, attempts, isLast, item, refusalCosts, redrives = 0, chunk]: ItemTuple): ClaimedItem {
   const claimed: ClaimedItem = { step, index, attempts, redrives, isLast, item };
   if (refusalCosts !== undefined) claimed.refusalCosts = refusalCosts;
+  if (chunk !== undefined) claimed.chunk = chunk;
   return claimed;
 }
 
 function writeOutcome(outcome: Outcome): OutcomeTuple {
-  const { step, index, attempts, fields, tokens } = outcome;
-  const result = outcome.ok ? outcome.body : outcome.failure;
+  const { step, index, attempts } = outcome;
+  const rest = restOf(outcome);
+  const result = outcome.ok ? ("body" in outcome ? outcome.body : "") : outcome.failure;
+  return rest === undefined ? [step, index, attempts, result] : [step, index, attempts, result, rest];
+}
+
+function restOf(outcome: Outcome): Rest | undefined {
+  const { fields, tokens, end } = outcome;
   const isAttempt = outcome.ok ? undefined : outcome.isAttempt;
-  if (fields === undefined && tokens === undefined && isAttempt === undefined) return [step, index, attempts, result];
+  const isPlain = !outcome.ok || "body" in outcome;
+  if (isPlain && [fields, tokens, isAttempt, end].every((part) => part === undefined)) return undefined;
   const rest: Rest = {};
+  if (end !== undefined) rest.end = end;
   if (fields !== undefined) rest.fields = fields;
   if (tokens !== undefined) rest.tokens = tokens;
   if (isAttempt !== undefined) rest.isAttempt = isAttempt;
-  return [step, index, attempts, result, rest];
+  if (outcome.ok && "parts" in outcome) rest.parts = outcome.parts;
+  if (outcome.ok && "isMore" in outcome) rest.isMore = true;
+  if (outcome.ok && "job" in outcome) Object.assign(rest, { job: outcome.job, waitMs: outcome.waitMs });
+  return rest;
 }
 
 function readOutcome([step, index, attempts, result, rest]: OutcomeTuple): Outcome {
   const item = { step, index, attempts };
+  if (rest?.parts || rest?.job) return { ...item, ok: true, ...rest } as Outcome;
   const outcome: Outcome =
     typeof result === "string" ? { ...item, ok: true, body: result } : { ...item, ok: false, failure: result };
   return rest === undefined ? outcome : Object.assign(outcome, rest);

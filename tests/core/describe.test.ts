@@ -4,12 +4,15 @@ import { Graph } from "../../src/core/graph.ts";
 import {
   AsyncParallelBatchFlow,
   AsyncParallelBatchNode,
+  BatchApiNode,
   BatchFlow,
   BatchNode,
   Flow,
   Node,
   ParallelBatchFlow,
   ParallelBatchNode,
+  sleep,
+  WaitForEvent,
 } from "../../src/index.ts";
 
 class Load extends Node {}
@@ -92,6 +95,29 @@ describe("the description of a flow", () => {
       edges: [],
       mermaid: 'flowchart TD\n  n1[/"alone"/]\n',
     });
+  });
+
+  it("says what waits, what asks a vendor's batch API, and what only makes calls for many items", () => {
+    abstract class Reviews extends BatchApiNode {}
+    const first = sleep("3d", { name: "pause" });
+    first
+      .next(new WaitForEvent("approval", { timeout: "7d" }))
+      .next(new (Reviews as unknown as new () => BatchApiNode)())
+      .next(new ParallelBatchNode({ batchSize: 100, split: true, limit: "llm" }));
+    const described = new Flow(first).describe();
+    expect(described.nodes.slice(1)).toEqual([
+      { id: "pause", name: "pause", kind: "sleep" },
+      { id: "WaitForEvent", name: "WaitForEvent", kind: "wait" },
+      { id: "Reviews", name: "Reviews", kind: "api-batch" },
+      { id: "ParallelBatchNode", name: "ParallelBatchNode", kind: "parallel-batch", limit: ["llm"] },
+    ]);
+    expect(drawn(new Flow(first)).slice(1, 5)).toEqual([
+      '  n2(["pause"])',
+      '  n3{{"WaitForEvent"}}',
+      '  n4[/"Reviews (batch API)"/]',
+      '  n5[/"ParallelBatchNode"/]',
+    ]);
+    expect(JSON.parse(JSON.stringify(described))).toEqual(described);
   });
 
   it("is refused where two nodes were given one name", () => {

@@ -13,15 +13,20 @@ it("exports these names and no others", () => {
     "AsyncParallelBatchFlow",
     "AsyncParallelBatchNode",
     "BaseNode",
+    "BatchApiNode",
     "BatchFlow",
     "BatchNode",
     "Flow",
     "Node",
     "NonRetryableError",
+    "OpenAiBatchNode",
     "ParallelBatchFlow",
     "ParallelBatchNode",
     "RateLimitedError",
     "RetryAfterError",
+    "SleepNode",
+    "WaitForEvent",
+    "sleep",
   ]);
 });
 
@@ -32,8 +37,13 @@ it("exports these types and no others", () => {
   );
   expect(types.toSorted()).toEqual([
     "Action",
+    "BatchApiOptions",
     "BatchFlowOptions",
+    "BatchLine",
+    "BatchResult",
+    "BatchState",
     "BranchEnd",
+    "Duration",
     "Emitted",
     "ExecContext",
     "FailurePolicy",
@@ -46,11 +56,17 @@ it("exports these types and no others", () => {
     "NodeKind",
     "NodeOptions",
     "NonIterableObject",
+    "OpenAiApi",
+    "OpenAiBatchOptions",
+    "OpenAiJob",
     "Outcome",
+    "PollPolicy",
     "PostResult",
     "Results",
     "RunOptions",
+    "Signal",
     "Tolerate",
+    "WaitingOptions",
   ]);
 });
 

@@ -14,6 +14,7 @@ interface Self {
 export type Hooks = {
   prep?(shared: never): unknown;
   exec?(item: never, context: pocketflare.ExecContext): unknown;
+  execBatch?(items: never, context: pocketflare.ExecContext): unknown;
   execFallback?(item: never, error: Error): unknown;
   post?(shared: never, prepRes: never, execRes: never, branches: pocketflare.BranchEnd[]): unknown;
 } & ThisType<Self>;

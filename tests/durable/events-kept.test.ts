@@ -317,7 +317,7 @@ describe("the events of a run, as its object answers", () => {
     await seen(id, { status: "waiting" });
     const first = await newsOf(id, 0, NO_PULSE, WAIT_MS);
     expect(first).toMatchObject({ events: [], run: { id, status: "waiting" }, isFinished: false });
-    await runOf(id).signal("1", "any", "1");
+    await runOf(id).signal({ id: "1", name: "any", body: "1", digest: null });
     const second = await newsWith(id, first, { run: { signals: [{ id: "1", name: "any" }] } });
     const third = newsWith(id, second, { run: { status: "paused" } });
     await runOf(id).pause();

@@ -11,7 +11,7 @@ import { crash, executorOf, finished, type Run, rows, runOf, start, storedOutput
 
 const seed = Number(import.meta.env.VITE_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
-const KILLS = 200;
+const KILLS = import.meta.env.VITE_SOAK ? 200 : 80;
 const BRANCHES = 100;
 const AT_ONCE = 6;
 /** The one that polls, and those that it waits for. */

@@ -50,7 +50,8 @@ describe("a cancel that races the last completions", () => {
   });
 
   it("is told whether it came in time, and after its 202 nothing begins, whatever is killed", async () => {
-    const endings = await playAll(plans, async (plan) => {
+    const wanted = { canceled: RUNS / 4, completed: 1 };
+    await playAll(plans, wanted, async (plan) => {
       const scene = await begin(plan.flow, plan);
       const { play, client } = scene;
       await until(() => play.hasCome(plan.at) || isFinished(play)());
@@ -68,8 +69,6 @@ describe("a cancel that races the last completions", () => {
       expect(play.counts.start).toBeLessThanOrEqual(run.executions);
       return { play, ending: run.status };
     });
-    expect(endings.canceled).toBeGreaterThan(RUNS / 4);
-    expect(endings.completed).toBeGreaterThan(0);
   }, 120_000);
 });
 
@@ -86,8 +85,9 @@ describe("a pause while items are deferred and in exec", () => {
   }
 
   it("keeps all as it is until it goes on, and then it ends as it should, whatever is killed", async () => {
-    const endings = await playAll(
+    await playAll(
       plans,
+      { "paused with deferred items": RUNS / 4 },
       async (plan) => {
         const scene = await begin(plan.flow, plan);
         const { play, client } = scene;
@@ -121,7 +121,6 @@ describe("a pause while items are deferred and in exec", () => {
       },
       50,
     );
-    expect(endings["paused with deferred items"]).toBeGreaterThan(10);
   }, 120_000);
 });
 
@@ -186,7 +185,7 @@ describe("a delete while subscribers listen", () => {
   }
 
   it("leaves nothing behind, and every stream ends with `done`, whatever is killed", async () => {
-    const endings = await playAll(plans, async (plan) => {
+    await playAll(plans, { "told completed": RUNS / 4, "told deleted": RUNS / 4 }, async (plan) => {
       const scene = await begin(plan.flow, plan);
       const { play, client } = scene;
       const { id } = client;
@@ -218,7 +217,6 @@ describe("a delete while subscribers listen", () => {
       }
       return { play, ending };
     });
-    expect(endings["told completed"]).toBeGreaterThan(10);
   }, 120_000);
 });
 
@@ -240,8 +238,9 @@ describe("a deadline during a retry's wait", () => {
     jobs.some(({ stays, failures }) => stays || (failures > 0 && flow === "interleaved, too late"));
 
   it("fails the run, and ends what is in exec, whatever is killed", async () => {
-    const endings = await playAll(
+    await playAll(
       plans,
+      { failed: RUNS / 4 },
       async (plan) => {
         const scene = await begin(plan.flow, plan);
         const { play, client } = scene;
@@ -272,7 +271,6 @@ describe("a deadline during a retry's wait", () => {
       },
       8,
     );
-    expect(endings.failed).toBeGreaterThan(RUNS / 4);
   }, 120_000);
 });
 
@@ -282,7 +280,8 @@ describe("a timeout in an exec that ignores its signal", () => {
   }));
 
   it("is an attempt that failed, and what comes late changes nothing, whatever is killed", async () => {
-    const endings = await playAll(plans, async (plan) => {
+    const wanted = { "completed, late values": RUNS / 4, "failed, late values": RUNS / 4 };
+    await playAll(plans, wanted, async (plan) => {
       const scene = await begin(plan.flow, plan);
       const { play, client } = scene;
       await until(() => play.counts.hang > 0 || isFinished(play)());
@@ -295,7 +294,5 @@ describe("a timeout in an exec that ignores its signal", () => {
       expect(play.counts.start).toBeLessThanOrEqual(run.executions);
       return { play, ending: `${run.status}${play.counts.late > 0 ? ", late values" : ""}` };
     });
-    expect(endings["completed, late values"]).toBeGreaterThan(10);
-    expect(endings["failed, late values"]).toBeGreaterThan(10);
   }, 120_000);
 });

@@ -12,7 +12,7 @@ import type { Shared } from "./random-programs/program.ts";
 
 declare global {
   interface ImportMeta {
-    readonly env: { VITE_SEED?: string; VITE_PATH?: string; VITE_RUNS?: string };
+    readonly env: { VITE_SEED?: string; VITE_PATH?: string; VITE_RUNS?: string; VITE_SOAK?: string };
   }
 }
 

@@ -22,6 +22,8 @@ const moves = fc.record({
   params: fc.option(fc.string()),
   end: fc.option(fc.nat(9)),
   fields: fc.option(fc.constantFrom('j{"a":1}', 'd["\\u0001"]')),
+  batchSize: fc.option(fc.integer({ min: 1, max: 99 })),
+  wait: fc.option(fc.record({ signal: fc.option(fc.constantFrom("go", "é'")), untilMs: fc.option(fc.nat(9)) })),
 });
 /** Branches are counted where there are any. */
 const batches = fc.oneof(
@@ -50,9 +52,12 @@ describe("steps", () => {
           .slice(0, rows.length)
           .map((row, at) => laterOf(rows[at] as StepRow, row));
         const areSame = await withStore((store) => {
-          store.steps.save(rows.map((row) => created(row)));
+          store.steps.save(
+            rows.map((row) => created(row)),
+            1,
+          );
           const first = same(store.steps.open(), rows);
-          store.steps.save(later.map(changed));
+          store.steps.save(later.map(changed), 1);
           return [first, same(store.steps.open(), [...later, ...rows.slice(later.length)])];
         });
         return areSame.every(Boolean);
@@ -64,8 +69,14 @@ describe("steps", () => {
   it("that are done are no longer open, and keep how they went", async () => {
     const rows = [1, 2, 3].map((id) => stepRow(id, { phase: "post", total: 4, branch: String(id), fields: "j{}" }));
     const found = await withStore((store) => {
-      store.steps.save(rows.map((row) => created(row)));
-      store.steps.save(rows.slice(1).map((row) => changed({ ...row, phase: "done", succeeded: 3, failed: 1 })));
+      store.steps.save(
+        rows.map((row) => created(row)),
+        1,
+      );
+      store.steps.save(
+        rows.slice(1).map((row) => changed({ ...row, phase: "done", succeeded: 3, failed: 1 })),
+        1,
+      );
       return { open: store.steps.open(), done: store.steps.step(3), counts: store.steps.settledCounts() };
     });
     expect(found.open).toEqual(rows.slice(0, 1));
@@ -76,7 +87,7 @@ describe("steps", () => {
   it("that begin and are done in one commit are kept", async () => {
     const row = stepRow(1, { phase: "done", total: 1, succeeded: 1, branch: "7", visit: 3 });
     const found = await withStore((store) => {
-      store.steps.save([created(row)]);
+      store.steps.save([created(row)], 1);
       return [store.steps.open(), store.steps.step(1)];
     });
     expect(found).toEqual([[], row]);
@@ -88,8 +99,11 @@ describe("steps", () => {
       .slice(1)
       .map((row): StepRow => ({ ...row, phase: "stopped", stoppedIn: "exec", succeeded: 2 }));
     const found = await withStore((store) => {
-      store.steps.save(rows.map((row) => created(row)));
-      store.steps.save(stopped.map(changed));
+      store.steps.save(
+        rows.map((row) => created(row)),
+        1,
+      );
+      store.steps.save(stopped.map(changed), 1);
       return { open: store.steps.open(), stopped: store.steps.stopped(), counts: store.steps.settledCounts() };
     });
     expect(found).toEqual({ open: rows.slice(0, 1), stopped, counts: { total: 4, succeeded: 2, failed: 0 } });
@@ -103,7 +117,10 @@ describe("steps", () => {
       stepRow(4, { node: "One", total: 5 }),
     ];
     const found = await withStore((store) => {
-      store.steps.save(rows.map((row) => created(row)));
+      store.steps.save(
+        rows.map((row) => created(row)),
+        1,
+      );
       const idsOf = (node: string | null, from: number) => [...store.steps.withItems(node, from)].map(({ id }) => id);
       return {
         withItems: [idsOf(null, 0), idsOf(null, 3), idsOf("One", 0), idsOf("One", 3), idsOf("Flow", 0)],
@@ -129,9 +146,9 @@ describe("a plain node's item", () => {
     const needs = ["tenant", 5];
     const found = await withStore((store) => {
       const row = stepRow(1, { phase: "exec", total: 1 });
-      store.steps.save([{ row, isNew: true, item: 'j"text"', needs }, created(stepRow(2, { total: 3 }))]);
-      store.steps.save([changed({ ...row, fields: "j{}" })]);
-      store.steps.save([changed({ ...row, phase: "post" })]);
+      store.steps.save([{ row, isNew: true, item: 'j"text"', needs }, created(stepRow(2, { total: 3 }))], 1);
+      store.steps.save([changed({ ...row, fields: "j{}" })], 1);
+      store.steps.save([changed({ ...row, phase: "post" })], 1);
       const isSolo = store.steps.open().map((step) => step.isSolo);
       const pages = [1, 2].map((step) => store.items.page(step, 0));
       return { isSolo, pages, item: store.items.solo(1), needs: store.items.soloNeeds([1, 2]) };
@@ -147,8 +164,8 @@ describe("a plain node's item", () => {
   it("may come after its step's row", async () => {
     const found = await withStore((store) => {
       const row = stepRow(1);
-      store.steps.save([created(row)]);
-      store.steps.save([{ ...changed({ ...row, phase: "exec", total: 1 }), item: "jlate", needs: ["key", 1] }]);
+      store.steps.save([created(row)], 1);
+      store.steps.save([{ ...changed({ ...row, phase: "exec", total: 1 }), item: "jlate", needs: ["key", 1] }], 1);
       return [store.steps.open()[0]?.isSolo, store.items.solo(1), store.items.soloNeeds([1]).get(1)];
     });
     expect(found).toEqual([true, "jlate", ["key", 1]]);
@@ -161,7 +178,10 @@ describe("a plain node's item", () => {
     );
     const back = await withStore((store) => {
       const rows = texts.map((_, at) => stepRow(at + 1, { phase: "exec", total: 1 }));
-      store.steps.save(rows.map((row, at) => created(row, texts[at])));
+      store.steps.save(
+        rows.map((row, at) => created(row, texts[at])),
+        1,
+      );
       return rows.map(({ id }) => store.items.solo(id));
     });
     expect(back.map((text, at) => text === texts[at])).toEqual(texts.map(() => true));
@@ -171,7 +191,10 @@ describe("a plain node's item", () => {
     const written = (most: number) => encode(unit.repeat(most / JSON.stringify(unit).slice(1, -1).length), "value");
     const [fields, item] = [written(ROW_LIMIT - 20), written(ROW_LIMIT / 6 - 20)];
     const back = await withStore((store) => {
-      store.steps.save([1, 2].map((id) => created(stepRow(id, { fields }), item)));
+      store.steps.save(
+        [1, 2].map((id) => created(stepRow(id, { fields }), item)),
+        1,
+      );
       return store.steps.open().map((row) => row.fields === fields && store.items.solo(row.id) === item);
     });
     expect(back).toEqual([true, true]);
@@ -187,9 +210,9 @@ describe("fields", () => {
       `j${JSON.stringify("y".repeat(200_000))}`,
     ];
     const back = await withStore((store) => {
-      store.steps.save([created(stepRow(1))]);
+      store.steps.save([created(stepRow(1))], 1);
       return all.map((fields) => {
-        store.steps.save([changed(stepRow(1, { fields }))]);
+        store.steps.save([changed(stepRow(1, { fields }))], 1);
         return store.steps.open()[0]?.fields === fields && store.steps.step(1)?.fields === fields;
       });
     });
@@ -207,8 +230,18 @@ describe("steps that are saved together", () => {
         return statements.length - before;
       };
       return [
-        count(() => store.steps.save(alike.map((row) => created(row, "jitem")))),
-        count(() => store.steps.save(alike.map((row) => changed({ ...row, phase: "done", succeeded: 1 })))),
+        count(() =>
+          store.steps.save(
+            alike.map((row) => created(row, "jitem")),
+            1,
+          ),
+        ),
+        count(() =>
+          store.steps.save(
+            alike.map((row) => changed({ ...row, phase: "done", succeeded: 1 })),
+            1,
+          ),
+        ),
         store.steps.open().length,
       ];
     });
@@ -220,7 +253,10 @@ describe("steps that are saved together", () => {
       stepRow(at + 1, { node: at % 2 ? "One" : "Two", total: at % 3, phase: at % 4 ? "exec" : "post", visit: at + 1 }),
     );
     const found = await withStore((store) => {
-      store.steps.save(rows.toReversed().map((row) => created(row)));
+      store.steps.save(
+        rows.toReversed().map((row) => created(row)),
+        1,
+      );
       return store.steps.open();
     });
     expect(found).toEqual(rows);
@@ -275,7 +311,7 @@ function sorted(row: StepRow): [string, unknown][] {
 /** What becomes of a step: it keeps its place, and what it has had once it never loses. */
 function laterOf(before: StepRow, after: StepRow): StepRow {
   const { node, branch, parent, visit, branches, begun, ended } = before;
-  const { failedBranches, lastAction, params, end, fields } = before;
+  const { failedBranches, lastAction, params, end, fields, batchSize, wait } = before;
   return {
     ...after,
     ...{ node, branch, parent, visit, branches },
@@ -285,5 +321,8 @@ function laterOf(before: StepRow, after: StepRow): StepRow {
     params: after.params ?? params,
     end: after.end ?? end,
     fields: after.fields ?? fields,
+    batchSize: after.batchSize ?? batchSize,
+    // What a step waits for is known once.
+    wait: wait ?? after.wait,
   };
 }

@@ -89,6 +89,8 @@ export const stepRow = (id: number, more: Partial<StepRow> = {}): StepRow => ({
   ...{ branches: 0, begun: 0, ended: 0, failedBranches: 0, waiting: [], stoppedIn: null, lateAction: null },
   ...{ total: 0, succeeded: 0, failed: 0 },
   fields: null,
+  batchSize: null,
+  wait: null,
   isSolo: false,
   ...more,
 });

@@ -1,6 +1,8 @@
 import { serve } from "../../src/cloudflare.ts";
 import type { Order } from "../../src/durable/protocol.ts";
 import { branchingFlows } from "./branching.ts";
+import { chunkedFlows } from "./chunk-pieces.ts";
+import { chunkFlows } from "./chunking.ts";
 import { deployingFlows } from "./deploying.ts";
 import { emittingFlows } from "./emitting.ts";
 import { failingFlows } from "./failing.ts";
@@ -11,6 +13,7 @@ import { goldenFlows } from "./golden.ts";
 import { halfWrittenFlows, noteLife } from "./half-written-kills.ts";
 import { haltingFlows } from "./halting.ts";
 import { interleavedFlows } from "./interleaving.ts";
+import { jobbingFlows } from "./jobbing.ts";
 import { killingFlows, noteObject } from "./killing.ts";
 import { meteredFlows, meteredLimits } from "./limit-flows.ts";
 import { permitFlows, permitLimits } from "./limited-flows.ts";
@@ -21,6 +24,7 @@ import { programFlows } from "./programs/index.ts";
 import { noteLoaded, randomFlow } from "./random-programs/stage.ts";
 import { retainingFlows } from "./retaining.ts";
 import { callbacks, crons, triggeredFlows, webhooks } from "./triggering.ts";
+import { waitingFlows } from "./waiting.ts";
 
 // The Worker under test: served as any Worker would be. Only the calls of runs that a test executes by hand are kept back.
 
@@ -38,6 +42,10 @@ const app = serve({
     ...goldenFlows,
     ...emittingFlows,
     ...frontFlows,
+    ...waitingFlows,
+    ...chunkFlows,
+    ...jobbingFlows,
+    ...chunkedFlows,
     ...failingFlows,
     ...failingBranches,
     ...killingFlows,

@@ -8,7 +8,9 @@ import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { freePort, type Server, startServer } from "../../demo/server.ts";
 import { summarize } from "../../worker/summarizer.ts";
-import { ended, readRun } from "./client.ts";
+import { ended, finish, type Run, readRun, start } from "./client.ts";
+import { waitedSince } from "./later.ts";
+import { command } from "./readme.ts";
 import { Receiver } from "./receiver.ts";
 import { until } from "./until.ts";
 import { CALLBACK_SECRET, HOOK_SECRET } from "./worker/doors.ts";
@@ -18,6 +20,7 @@ import { CALLBACK_SECRET, HOOK_SECRET } from "./worker/doors.ts";
 const PROJECT = join(import.meta.dirname, "../..");
 const WRANGLER = join(createRequire(import.meta.url).resolve("wrangler/package.json"), "../bin/wrangler.js");
 const QUIET = { WRANGLER_HIDE_BANNER: "true", WRANGLER_SEND_METRICS: "false", WRANGLER_WRITE_LOGS: "false" };
+const DAY_MS = 86_400_000;
 const FILES = {
   "notes/monday.txt":
     "The sun rose over the hills. Farmers went out early. By noon all of the hay was in. Nobody rested much.",
@@ -46,13 +49,8 @@ async function bucket(...args: string[]): Promise<string> {
   return stdout;
 }
 
-beforeAll(async () => {
-  // One after the other: each writes to the same database.
-  for (const [at, [key, text]] of Object.entries(FILES).entries()) {
-    const file = join(folder, `${at}.txt`);
-    writeFileSync(file, text);
-    await bucket("put", `pocketflare-files/${key}`, "--file", file);
-  }
+/** Starts the server, where the one before has left off. */
+async function serve(): Promise<void> {
   server = await startServer({
     host: "127.0.0.1",
     port: await freePort(),
@@ -65,6 +63,16 @@ beforeAll(async () => {
     args: ["--env", "local", "--persist-to", state, "--inspector-port", "0"],
     env: { TMPDIR: folder, WRANGLER_REGISTRY_PATH: join(folder, "registry") },
   });
+}
+
+beforeAll(async () => {
+  // One after the other: each writes to the same database.
+  for (const [at, [key, text]] of Object.entries(FILES).entries()) {
+    const file = join(folder, `${at}.txt`);
+    writeFileSync(file, text);
+    await bucket("put", `pocketflare-files/${key}`, "--file", file);
+  }
+  await serve();
 }, 60_000);
 
 afterAll(async () => {
@@ -77,10 +85,175 @@ function post(path: string, body?: string, headers: { [name: string]: string } =
   return fetch(server.url + path, { method: "POST", headers: { ...type, ...headers }, ...(body && { body }) });
 }
 
+async function shown(path: string): Promise<unknown> {
+  const response = await fetch(server.url + path);
+  expect(response.status).toBe(200);
+  return response.json();
+}
+
+interface Waiting extends Run {
+  startedAt: string;
+  waitsFor: { node: string; step: number; signal: string; until: string }[];
+}
+
+/** A run once it waits, at a later step than this. */
+function waits(id: string, after = 0): Promise<Waiting> {
+  return until(`run ${id} waits`, async () => {
+    const run = (await readRun(server.url, id)) as Waiting;
+    return run.waitsFor.some(({ step }) => step > after) ? run : undefined;
+  });
+}
+
+/** The keys in the local bucket that begin so, as the runtime's own explorer lists them. */
+async function objects(prefix: string): Promise<string[]> {
+  const path = `/cdn-cgi/explorer/api/r2/buckets/pocketflare-files/objects?prefix=${encodeURIComponent(prefix)}`;
+  const { result } = (await shown(path)) as { result: { key: string }[] };
+  return result.map(({ key }) => key).sort();
+}
+
 test("summarize-files gives a summary of each file of the bucket", async () => {
   const response = await post("/flows/summarize-files/runs?wait=30", JSON.stringify({ files: Object.keys(FILES) }));
   expect(response.status).toBe(200);
   expect(await response.json()).toMatchObject({ status: "completed", output: { summaries: SUMMARIES } });
+});
+
+test("summarize-bulk gives what summarize gives, by the README's own command", async () => {
+  const { path, body } = command("summarize-bulk");
+  expect(command("summarize").body).toBe(body);
+  const response = await post(path, body);
+  expect(response.status).toBe(200);
+  const run = (await response.json()) as Run;
+  expect(run).toMatchObject({ status: "completed", items: { total: 2, succeeded: 2 } });
+  const { output } = await finish(server.url, "summarize", JSON.parse(body), "the same texts");
+  expect(run.output).toEqual(output);
+});
+
+test("summarize-bulk gives 120 texts to its vendor in jobs of 50: files in the bucket", async () => {
+  const texts = Array.from({ length: 120 }, (_, at) => `${Object.values(FILES)[at % 2]} The end of text ${at}.`);
+  const { id, output } = await finish(server.url, "summarize-bulk", { texts }, "a hundred and twenty");
+  const summaries = texts.map((text) => summarize(text));
+  expect(output).toEqual({ summaries, summary: summaries.join("\n\n") });
+  const jobs = await objects(`jobs/${id}`);
+  expect(jobs.map((key) => /(\d+)-(\d+)%2F1\.json$/.exec(key)?.slice(1).map(Number))).toEqual([
+    [0, 49],
+    [100, 119],
+    [50, 99],
+  ]);
+});
+
+test.each(["summarize-bulk", "summarize-approved"])(
+  "%s takes what summarize takes, and refuses the rest",
+  async (flow) => {
+    for (const input of [{}, { texts: "one" }, { texts: ["one", 2] }, [], null]) {
+      const [refused, asSummarize] = await Promise.all(
+        [flow, "summarize"].map((name) => post(`/flows/${name}/runs?wait=20`, JSON.stringify(input))),
+      );
+      expect(refused?.status).toBe(422);
+      expect(refused?.headers.get("content-type")).toBe("application/problem+json");
+      expect(await refused?.json()).toEqual(await asSummarize?.json());
+    }
+    const [input, asSummarize] = await Promise.all(
+      [flow, "summarize"].map(async (name) => ((await shown(`/flows/${name}`)) as { input: object }).input),
+    );
+    expect(input).toEqual(asSummarize);
+    expect(await shown(`/runs?flow=${flow}&status=failed`)).toMatchObject({ runs: [] });
+  },
+);
+
+test("the flows are shown with what their nodes are", async () => {
+  const { flows } = (await shown("/flows")) as { flows: { name: string }[] };
+  expect(flows.map(({ name }) => name)).toEqual(expect.arrayContaining(["summarize-bulk", "summarize-approved"]));
+  expect(await shown("/flows/summarize-bulk")).toMatchObject({
+    nodes: [{ kind: "flow" }, { id: "BulkSummaries", kind: "api-batch" }],
+    mermaid: expect.stringContaining("BulkSummaries (batch API)"),
+  });
+  expect(await shown("/flows/summarize-approved")).toMatchObject({
+    nodes: [
+      { kind: "flow" },
+      { kind: "flow" },
+      { id: "ParallelSummaries", kind: "parallel-batch", limit: ["llm"] },
+      { id: "Approval", kind: "wait" },
+      { id: "Publish", kind: "node" },
+    ],
+    edges: expect.arrayContaining([
+      { from: "Approval", to: "Publish", action: "approved" },
+      { from: "Approval", to: "Approval", action: "unclear" },
+    ]),
+  });
+});
+
+test("summarize-approved publishes what somebody approves of, by the README's own commands", async () => {
+  const begin = command("summarize-approved");
+  const started = await post(begin.path, begin.body);
+  expect(started.status).toBe(202);
+  const { id } = (await started.json()) as Run;
+  const waiting = await waits(id);
+  expect(waiting).toMatchObject({ status: "waiting", output: null });
+  expect(waiting.waitsFor).toMatchObject([{ node: "Approval", signal: "approval", until: waiting.resumesAt }]);
+
+  const decide = command("summarize-approved", 1, id);
+  expect((await post(decide.path, decide.body)).status).toBe(202);
+  const run = await ended(server.url, id);
+  expect(await shown(command("summarize-approved", 2, id).path)).toEqual(run);
+  const [text = ""] = (JSON.parse(begin.body) as { texts: string[] }).texts;
+  const decision = { approved: true, by: "Ada", at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) };
+  const published = `published/${id}.md`;
+  expect(run).toMatchObject({ status: "completed", action: "approved", error: null });
+  expect(run.output).toEqual({ summary: summarize(text), decision, published });
+  expect(await bucket("get", `pocketflare-files/${published}`, "--pipe")).toBe(summarize(text));
+});
+
+test("summarize-approved takes a decision that comes before it is asked for", async () => {
+  const begin = command("summarize-approved");
+  const { id } = (await (await post(begin.path, begin.body)).json()) as Run;
+  const decide = command("summarize-approved", 1, id);
+  await post(decide.path, decide.body);
+  const published = `published/${id}.md`;
+  expect(await ended(server.url, id)).toMatchObject({ action: "approved", output: { published } });
+});
+
+test("summarize-approved asks again for what is no decision, and publishes nothing that is rejected", async () => {
+  const { run } = await start(server.url, "summarize-approved", { texts: Object.values(FILES) });
+  let { waitsFor } = await waits(run.id);
+  for (const unclear of ['{"approved":"yes","by":"Ada"}', "null", '"yes"']) {
+    expect((await post(`/runs/${run.id}/signals/approval`, unclear)).status).toBe(202);
+    const before = waitsFor[0]?.step as number;
+    ({ waitsFor } = await waits(run.id, before));
+    expect(waitsFor).toMatchObject([{ node: "Approval", signal: "approval" }]);
+  }
+  await post(`/runs/${run.id}/signals/approval`, '{"approved":false,"by":"Grace"}');
+  const { output, ...rest } = await ended(server.url, run.id);
+  expect(rest).toMatchObject({ status: "completed", action: "rejected", error: null, warnings: [] });
+  const summary = Object.values(SUMMARIES).join("\n\n");
+  expect(output).toEqual({ summary, decision: { approved: false, by: "Grace", at: expect.any(String) } });
+  expect(await objects(`published/${run.id}`)).toEqual([]);
+});
+
+test("summarize-approved waits through a SIGKILL, and no longer than a week", async () => {
+  const input = { texts: Object.values(FILES) };
+  const [decided, forgotten] = await Promise.all(
+    ["decided", "forgotten"].map((key) => start(server.url, "summarize-approved", input, key)),
+  );
+  const [id, other] = [decided?.run.id as string, forgotten?.run.id as string];
+  const before = await Promise.all([waits(id), waits(other)]);
+  const [{ startedAt, resumesAt }] = before;
+  expect(Math.round((Date.parse(resumesAt as string) - Date.parse(startedAt)) / DAY_MS)).toBe(7);
+
+  await server.kill();
+  waitedSince(state, other, 7 * DAY_MS);
+  await serve();
+
+  expect(await shown(`/runs/${id}`)).toEqual(before[0]);
+  await post(`/runs/${id}/signals/approval`, '{"approved":true}');
+  expect(await ended(server.url, id)).toMatchObject({
+    action: "approved",
+    executions: before[0].executions + 1,
+    output: { decision: { approved: true, by: null }, published: `published/${id}.md` },
+  });
+  const summary = Object.values(SUMMARIES).join("\n\n");
+  expect(await ended(server.url, other)).toMatchObject({ status: "completed", action: "timeout", warnings: [] });
+  expect((await readRun(server.url, other)).output).toEqual({ summary });
+  expect(await objects("published/")).toEqual(expect.not.arrayContaining([`published/${other}.md`]));
 });
 
 test("digest writes what it finds in the bucket back to it, and a cron of one time starts one run", async () => {

@@ -15,6 +15,8 @@ export class Site {
   url = "http://127.0.0.1:1";
   /** When the server that is up first answered. */
   upMs = 0;
+  /** What all servers here have written. */
+  said = "";
   readonly folder: string;
   readonly #vendorUrl: string;
   #group: Group | undefined;
@@ -31,6 +33,11 @@ export class Site {
     return join(this.folder, "state");
   }
 
+  /** The process group of the server that is up. */
+  get group(): number | undefined {
+    return this.#group?.child.pid;
+  }
+
   /** Starts the server, and resolves once it answers. */
   async start(): Promise<void> {
     const group = spawnGroup(HOST, [inject("built"), this.state, this.#vendorUrl], {
@@ -39,6 +46,11 @@ export class Site {
       env: { ...process.env, TMPDIR: this.tmp },
     });
     this.#group = group;
+    for (const stream of [group.child.stdout, group.child.stderr]) {
+      stream?.on("data", (words) => {
+        this.said += words;
+      });
+    }
     this.url = await addressOf(group);
     await until("the server answers", () => isHealthy(this.url));
     this.upMs = performance.now();

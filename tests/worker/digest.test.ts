@@ -2,6 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as v from "valibot";
 import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type BaseNode, NonRetryableError } from "../../src/index.ts";
+import { summarizeApprovedFlow } from "../../worker/approval.ts";
+import { summarizeBulkFlow } from "../../worker/bulk.ts";
 import { type DigestShared, digestFlow, digestInput } from "../../worker/digest.ts";
 import { createModel, type Model } from "../../worker/model.ts";
 import { useBucket } from "./bucket.ts";
@@ -125,11 +127,24 @@ describe("what belongs to a digest", () => {
     expect((await run()).found).toEqual([{ key: "a", size: 5 }]);
   });
 
-  test("is nothing of the folder of digests, but of folders beside it", async () => {
-    await put("digests/by-hand.txt");
-    await put("digests-of-others.txt");
-    await put("old/digests/a.txt");
-    expect((await run()).found?.map(({ key }) => key)).toEqual(["digests-of-others.txt", "old/digests/a.txt"]);
+  test.each(["digests", "jobs", "published"])("is nothing of the folder %s, but of folders beside it", async (own) => {
+    await put(`${own}/by-hand.txt`);
+    await put(`${own}-of-others.txt`);
+    await put(`old/${own}/a.txt`);
+    const beside = [`${own}-of-others.txt`, `old/${own}/a.txt`];
+    expect((await run()).found?.map(({ key }) => key)).toEqual(beside.sort());
+  });
+
+  test("is nothing that the other flows have written", async () => {
+    const model = createModel({});
+    await put("notes/monday.txt", "The sun shone.");
+    await summarizeBulkFlow({}, files.bucket)().run({ texts: ["Rain fell."] });
+    await summarizeApprovedFlow(model, files.bucket)().run(
+      { texts: ["Snow fell."] },
+      { onWait: () => ({ approved: true }) },
+    );
+    expect((await files.bucket.list()).objects).toHaveLength(3);
+    expect((await run()).found?.map(({ key }) => key)).toEqual(["notes/monday.txt"]);
   });
 
   test("takes no other object of the folder for a digest", async () => {

@@ -7,18 +7,28 @@ import {
   AsyncParallelBatchFlow,
   type AsyncParallelBatchNode,
   type BaseNode,
+  BatchApiNode,
   BatchFlow,
+  type BatchLine,
   BatchNode,
+  type BatchResult,
+  type BatchState,
   type BranchEnd,
+  type Duration,
   type ExecContext,
   Flow,
   type Items,
   type MaybePromise,
   Node,
+  type NonIterableObject,
   type Outcome,
   ParallelBatchFlow,
   ParallelBatchNode,
   type PostResult,
+  type Signal,
+  SleepNode,
+  sleep,
+  WaitForEvent,
 } from "../../../src/index.ts";
 
 interface Shared {
@@ -194,3 +204,140 @@ new ParallelBatchNode({ limit: { name: "llm", tokens: (text: string) => text.len
 new Letters({ limit: { name: "llm", key: (letter) => letter.text.length } });
 // @ts-expect-error: the item has no such field
 new Letters({ limit: { name: "llm", tokens: (letter) => letter.size } });
+
+expectTypeOf<Parameters<Batch["execBatch"]>>().toEqualTypeOf<[items: string[], context?: ExecContext | undefined]>();
+expectTypeOf<ReturnType<Batch["execBatch"]>>().toEqualTypeOf<MaybePromise<(number | Error)[]>>();
+expectTypeOf<ReturnType<AsyncBatchNode<Shared, Language, string, number>["execBatch"]>>().toEqualTypeOf<
+  MaybePromise<(number | Error)[]>
+>();
+
+export class InCalls extends ParallelBatchNode<Shared, Language, string, number> {
+  override prep(shared: Shared) {
+    return shared.texts;
+  }
+  override async execBatch(texts: string[], { signal }: ExecContext) {
+    expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+    return texts.map((text) => (text ? text.length : new Error("no text")));
+  }
+}
+new InCalls({ batchSize: 100, split: true, maxRetries: 3, limit: { name: "llm", tokens: (text) => text.length } });
+new BatchNode({ batchSize: 5 });
+
+export class WrongCall extends BatchNode<Shared, Language, string, number> {
+  // @ts-expect-error: the results are numbers, or Errors.
+  override execBatch(texts: string[]) {
+    return texts;
+  }
+}
+
+export class WrongCallItems extends AsyncBatchNode<Shared, Language, string, number> {
+  // @ts-expect-error: the items are strings.
+  override execBatch(lengths: number[]) {
+    return lengths;
+  }
+}
+
+// @ts-expect-error: branches are no items of one call.
+new BatchFlow(lengths, { batchSize: 5 });
+
+type Approved = { approved: boolean };
+type Wait = WaitForEvent<Shared, Language, Approved>;
+expectTypeOf<Parameters<Wait["post"]>>().toEqualTypeOf<
+  [shared: Shared, name: string, signal: Signal<Approved> | null]
+>();
+expectTypeOf<ReturnType<Wait["prep"]>>().toEqualTypeOf<MaybePromise<string>>();
+expectTypeOf<Signal<Approved>>().toEqualTypeOf<{ name: string; payload: Approved; at: Date }>();
+expectTypeOf<Signal["payload"]>().toEqualTypeOf<unknown>();
+
+export class Approval extends WaitForEvent<Shared, Language, Approved> {
+  override prep(shared: Shared) {
+    return `approval.${this._params.language}.${shared.texts.length}`;
+  }
+  override post(_shared: Shared, _name: string, signal: Signal<Approved> | null) {
+    if (!signal) return "timeout";
+    expectTypeOf(signal.payload.approved).toEqualTypeOf<boolean>();
+    return signal.payload.approved ? "approved" : "rejected";
+  }
+}
+new Approval("approval", { timeout: "7d", name: "ask" }).on("approved", lengths).end("rejected");
+
+// @ts-expect-error: a misspelled option.
+new Approval("approval", { timeOut: "7d" });
+// @ts-expect-error: the name of a signal is a text.
+new Approval(7);
+// @ts-expect-error: a wait has no attempts.
+new Approval("approval", { maxRetries: 3 });
+
+expectTypeOf<Duration>().toEqualTypeOf<number | string>();
+expectTypeOf<ReturnType<SleepNode<Shared>["prep"]>>().toEqualTypeOf<MaybePromise<Duration | Date>>();
+expectTypeOf<Parameters<SleepNode<Shared>["post"]>[2]>().toBeVoid();
+expectTypeOf(sleep(new Date(), { name: "pause" })).toEqualTypeOf<SleepNode>();
+lengths.next(sleep("3d")).next(new Inferred());
+
+export class UntilDue extends SleepNode<{ dueAt: Date }, Language> {
+  override prep(shared: { dueAt: Date }) {
+    return shared.dueAt;
+  }
+}
+
+export class WrongTime extends SleepNode<Shared> {
+  // @ts-expect-error: a time is seconds, a duration or a Date.
+  override prep(shared: Shared) {
+    return shared.texts;
+  }
+}
+
+new Flow(lengths).run({}, { onWait: async (signal) => ({ approved: signal.length > 0 }), onEmit: () => {} });
+// @ts-expect-error: a signal has a name.
+new Flow(lengths).run({}, { onWait: (signal: number) => signal });
+
+type Job = { id: string };
+
+export class Reviews extends BatchApiNode<Shared, Language, string, number, Job> {
+  override prep(shared: Shared) {
+    return shared.texts;
+  }
+  override async submit(lines: BatchLine<string>[], { idempotencyKey }: ExecContext) {
+    expectTypeOf(lines).toEqualTypeOf<{ id: string; item: string }[]>();
+    return { id: idempotencyKey };
+  }
+  override async find({ idempotencyKey }: ExecContext) {
+    return idempotencyKey ? { id: idempotencyKey } : undefined;
+  }
+  override poll(job: Job): BatchState {
+    return job.id ? { status: "running", total: 5 } : { status: "failed", error: { message: "no such job" } };
+  }
+  override async *collect(job: Job) {
+    yield { id: job.id, result: 5 };
+    yield { id: job.id, error: new Error("no") };
+  }
+  override async cancel(_job: Job) {}
+  override post(shared: Shared, _texts: string[], results: number[]) {
+    shared.lengths = results;
+  }
+}
+expectTypeOf<Reviews>().toExtend<BaseNode>();
+expectTypeOf<ReturnType<Reviews["find"]>>().toExtend<MaybePromise<Job | undefined>>();
+expectTypeOf<BatchResult<number>>().toEqualTypeOf<{ id: string; result: number } | { id: string; error: Error }>();
+new Reviews({ batchSize: 5000, maxRetries: 3, split: true, concurrency: 2, poll: { wait: 60, maxWait: 900 } });
+
+// @ts-expect-error: a vendor's batch API has budgets of its own.
+new Reviews({ limit: "llm" });
+// @ts-expect-error: a misspelled option.
+new Reviews({ poll: { every: 60 } });
+// @ts-expect-error: what a vendor does must be said.
+new BatchApiNode();
+
+export class WrongJob extends BatchApiNode<Shared, NonIterableObject, string, number, Job> {
+  // @ts-expect-error: a job is an object with an id.
+  override submit() {
+    return 5;
+  }
+  override poll(): BatchState {
+    return { status: "ended" };
+  }
+  // @ts-expect-error: the results are numbers.
+  override collect() {
+    return [{ id: "0", result: "text" }];
+  }
+}

@@ -5,6 +5,7 @@ import { aliases } from "./aliases.ts";
 import { batchwork, lists } from "./batches.ts";
 import { branchLists, branchParams } from "./branches.ts";
 import { brokenBranches } from "./broken-branches.ts";
+import { chunks } from "./chunks.ts";
 import { collecting } from "./collecting.ts";
 import { control } from "./control.ts";
 import { overLists } from "./cookbook.ts";
@@ -20,6 +21,7 @@ import { richWrites } from "./rich-writes.ts";
 import { bounded } from "./steps.ts";
 import { tornWrites } from "./torn-writes.ts";
 import { valuables } from "./values.ts";
+import { waits } from "./waits.ts";
 import { crowds, turns, ways } from "./ways.ts";
 import { plainWrites } from "./writes.ts";
 
@@ -50,6 +52,8 @@ const collections: Programs[] = [
   bounded,
   paged,
   collecting,
+  chunks,
+  waits,
 ];
 
 export const programs: Programs = Object.assign({}, ...collections);

@@ -48,7 +48,11 @@ function breaksAt(failure: FailureSpec | undefined, number: number): Part["break
 function makeLeaf(part: Part, spec: LeafSpec): BaseNode {
   const { spell } = part.making;
   const make = { node: spell.node, batch: spell.batch, "parallel-batch": spell.parallel }[spec.kind];
-  return make({ ...hooksOf(part), ...execOf(part, spec) }, optionsOf(spec));
+  const { exec, ...others } = execOf(part, spec);
+  const batchSize = spec.kind === "node" ? undefined : spec.exec?.chunk;
+  const called = batchSize === undefined ? { exec: exec as Exec } : { execBatch: together(exec as Exec) };
+  const options = batchSize === undefined ? {} : { batchSize };
+  return make({ ...hooksOf(part), ...called, ...others }, { ...optionsOf(spec), ...options });
 }
 
 function makeFlow(part: Part, spec: FlowSpec): BaseNode {
@@ -60,6 +64,16 @@ function makeFlow(part: Part, spec: FlowSpec): BaseNode {
   if (spec.kind === "flow") return spell.flow(start, hooksOf(part));
   if (spec.kind === "batch-flow") return spell.batchFlow(start, hooksOf(part));
   return spell.parallelFlow(start, hooksOf(part), spec.width ? { concurrency: spec.width } : {});
+}
+
+type Exec = (this: unknown, item: unknown, context: ExecContext) => unknown;
+
+/** Calls exec for each of many items. One that fails does so by itself. */
+function together(exec: Exec) {
+  return function execBatch(this: unknown, items: unknown[], context: ExecContext) {
+    const results = items.map(async (item) => exec.call(this, item, context));
+    return Promise.all(results.map((result) => result.catch((error) => error)));
+  };
 }
 
 /** Connects a walk's nodes, and returns the first. */

@@ -76,6 +76,7 @@ const exec: fc.Arbitrary<ExecSpec> = fc.record(
     fallsBack: fc.constant(true),
     counts: fc.constant(true),
     home: chosen<ExecSpec["home"]>([6, undefined], [1, "queue"]),
+    chunk: fc.integer({ min: 1, max: 3 }),
   },
   { ...plain, requiredKeys: [] },
 );

@@ -66,6 +66,8 @@ export interface ExecSpec {
   /** Counts its calls in a field of the node. */
   counts?: true;
   home?: "queue" | undefined;
+  /** Of a batch: one call takes so many items. */
+  chunk?: number;
 }
 
 /** One thing that a hook does to its branch's part of shared. */

@@ -4,10 +4,13 @@ import type { IndexEntry } from "../../../src/durable/index-entry.ts";
 import { CALLBACK_SECRET, CRON, doorFlows, HOOK_SECRET } from "./doors.ts";
 import { type Ask, flows } from "./flows.ts";
 import { halfWrittenFlows } from "./half-written.ts";
+import { jobFlows } from "./jobs.ts";
 import { caller, LIMITS, limitedFlows } from "./limited.ts";
 import { programFlows } from "./programs.ts";
+import { allLives, noteLife, waitingFlows } from "./waiting.ts";
 
 // The Worker that is killed. Beside the flows' HTTP API it has `POST /test/abort/CLASS/NAME`, which ends one object alone,
+// `GET /test/lives`, which tells of the objects of runs that were made in this process and how often their alarms rang,
 // `POST /test/deafen`, after which the index fails whatever runs tell it, and `POST /test/scheduled?cron=…&time=…`, which is the
 // clock: the host passes on no `/cdn-cgi/local/scheduled`.
 
@@ -30,6 +33,8 @@ const app = serve({
     ...halfWrittenFlows(VENDOR_URL),
     ...programFlows,
     ...doorFlows(ask),
+    ...jobFlows(VENDOR_URL),
+    ...waitingFlows,
   },
   limits: LIMITS,
   crons: { [CRON]: { flow: "few", input: () => ({ count: 1, ms: 0 }), name: "daily" } },
@@ -47,9 +52,9 @@ export class RunIndex extends app.RunIndex {
     this.#isDeaf = true;
   }
 
-  override put(entry: IndexEntry): void {
+  override put(entry: IndexEntry): boolean {
     this.#hear();
-    super.put(entry);
+    return super.put(entry);
   }
 
   override remove(id: string, createdMs: number): void {
@@ -63,6 +68,16 @@ export class RunIndex extends app.RunIndex {
 }
 
 export class FlowRun extends app.FlowRun {
+  constructor(ctx: DurableObjectState, runEnv: Cloudflare.Env) {
+    noteLife(ctx.id.name, "made");
+    super(ctx, runEnv);
+  }
+
+  override alarm(): Promise<void> {
+    noteLife(this.ctx.id.name, "rung");
+    return super.alarm();
+  }
+
   abortNow(): void {
     this.ctx.abort("aborted by a test");
   }
@@ -101,6 +116,7 @@ async function fire(query: URLSearchParams): Promise<Response> {
 export default {
   fetch(request: Request, env: Cloudflare.Env, ctx: ExecutionContext): Response | Promise<Response> {
     const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/test/lives") return Response.json(allLives());
     if (pathname === "/test/deafen") return deafen();
     if (pathname === "/test/scheduled") return fire(searchParams);
     const [, name, object] = /^\/test\/abort\/(FlowRun|Executor)\/(.+)$/.exec(pathname) ?? [];
