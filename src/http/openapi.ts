@@ -1,20 +1,21 @@
-import type { GenericSchema } from "valibot";
+import * as v from "valibot";
 import type { Registry } from "../durable/registry.ts";
 import { VERSION } from "../version.ts";
 import { inputSchema, outputSchema } from "./json-schema.ts";
 import * as schemas from "./schemas.ts";
 
-type Schema = GenericSchema<unknown, unknown>;
+type Schema = v.GenericSchema<unknown, unknown>;
 type Json = { [key: string]: unknown };
 
 interface Operation {
   summary: string;
+  description?: string;
   query?: Schema;
   headers?: { [name: string]: string };
   /** The name of a schema below. */
   body?: keyof typeof BODIES;
   /** By status: the name of a schema below, or what there is instead. */
-  answers: { [status: number]: keyof typeof ANSWERS | "ndjson" | "events" | "none" | "document" };
+  answers: { [status: number]: keyof typeof ANSWERS | "page" | "ndjson" | "events" | "socket" | "none" | "document" };
   /** The statuses of problems. */
   problems: readonly number[];
   isOpen?: true;
@@ -29,17 +30,44 @@ const ANSWERS = {
   Run: schemas.run,
   RunList: schemas.runList,
   ItemList: schemas.itemList,
+  ItemDetail: schemas.itemDetail,
+  NodeList: schemas.nodeList,
+  Grid: schemas.grid,
+  StepList: schemas.stepList,
+  ErrorList: schemas.errorList,
+  Log: schemas.log,
+  RunInput: schemas.input,
   Limit: schemas.limit,
   LimitList: schemas.limitList,
   CronList: schemas.cronList,
+  WebhookList: schemas.webhookList,
   Received: schemas.received,
+} as const;
+
+/** What WebSockets tell. */
+const NEWS = {
+  LiveNews: schemas.liveNews,
+  ListNews: v.object({ runs: schemas.runList.entries.runs, removed: v.optional(v.array(v.string())) }),
 } as const;
 
 const IDEMPOTENCY_KEY = "What is asked again with the same key is done once.";
 const TURN: Pick<Operation, "answers" | "problems"> = { answers: { 202: "Run" }, problems: [404, 409] };
 
+const SOCKET: Pick<Operation, "headers" | "answers"> = {
+  headers: { "Sec-WebSocket-Protocol": "`pocketflare`, and with a token also `bearer.` and the token in base64url." },
+  answers: { 101: "socket" },
+};
+
+/** What can be read in a run, beside itself. */
+function reading(summary: string, answer: keyof typeof ANSWERS, query?: Schema): { readonly get: Operation } {
+  return {
+    get: { summary, answers: { 200: answer }, ...(query ? { query, problems: [400, 404] } : { problems: [404] }) },
+  };
+}
+
 /** Every call of the API, by path and method. */
 const OPERATIONS: { readonly [path: string]: { readonly [method: string]: Operation } } = {
+  "/": { get: { summary: "The page, which shows all this", answers: { 200: "page" }, problems: [], isOpen: true } },
   "/health": { get: { summary: "Whether the Worker answers", answers: { 200: "Health" }, problems: [], isOpen: true } },
   "/flows": { get: { summary: "The registered flows", answers: { 200: "FlowList" }, problems: [] } },
   "/flows/{flow}": {
@@ -67,18 +95,36 @@ const OPERATIONS: { readonly [path: string]: { readonly [method: string]: Operat
       problems: [400],
     },
   },
+  "/runs/live": {
+    get: {
+      summary: "A WebSocket that tells of runs that are new, have changed, or were deleted",
+      description: "Each message is a `ListNews`, the first one of no runs. To the text `ping` it answers `pong`.",
+      ...SOCKET,
+      problems: [400, 403, 426],
+    },
+  },
   "/runs/{id}": {
     get: { summary: "A run", answers: { 200: "Run" }, problems: [404] },
     delete: { summary: "Forget a finished run", answers: { 204: "none" }, problems: [404, 409] },
   },
-  "/runs/{id}/items": {
+  "/runs/{id}/live": {
     get: {
-      summary: "Its items, in the order of steps and indexes",
-      query: schemas.itemQuery,
-      answers: { 200: "ItemList" },
-      problems: [400, 404],
+      summary: "A WebSocket that tells what changes in it",
+      description:
+        "Each message is a `LiveNews`: at first the run and its nodes, then what has changed, every 250 ms at most. To the text " +
+        "`ping` it answers `pong`.",
+      ...SOCKET,
+      problems: [400, 403, 404, 426],
     },
   },
+  "/runs/{id}/input": reading("What it was started with", "RunInput"),
+  "/runs/{id}/nodes": reading("How far each of its nodes is", "NodeList"),
+  "/runs/{id}/steps": reading("Its visits of nodes, in order", "StepList", schemas.stepQuery),
+  "/runs/{id}/grid": reading("The statuses of all items of a node", "Grid", schemas.gridQuery),
+  "/runs/{id}/items": reading("Its items, in the order of steps and indexes", "ItemList", schemas.itemQuery),
+  "/runs/{id}/items/{step}/{index}": reading("An item: what it was given, and how it failed", "ItemDetail"),
+  "/runs/{id}/errors": reading("The errors of its failed items, by kind", "ErrorList"),
+  "/runs/{id}/log": reading("Its kept events, later than one", "Log", schemas.logQuery),
   "/runs/{id}/results": {
     get: {
       summary: "The results of a batch, in input order",
@@ -130,6 +176,7 @@ const OPERATIONS: { readonly [path: string]: { readonly [method: string]: Operat
       problems: [400, 404, 422],
     },
   },
+  "/webhooks": { get: { summary: "The webhooks", answers: { 200: "WebhookList" }, problems: [] } },
   "/webhooks/{name}": {
     post: {
       summary: "Take a delivery, which is verified as the webhook says",
@@ -145,11 +192,13 @@ const OPERATIONS: { readonly [path: string]: { readonly [method: string]: Operat
 const PROBLEMS: { readonly [status: number]: string } = {
   400: "What was sent cannot be read",
   401: "Not authorized",
+  403: "A page of another origin asks",
   404: "There is no such thing",
   409: "Not possible in this status",
   413: "The body is too large",
   415: "The body is of another type",
   422: "What was sent is not valid",
+  426: "Not a WebSocket",
   503: "Something is not configured yet",
 };
 
@@ -158,7 +207,7 @@ const PROBLEMS: { readonly [status: number]: string } = {
  * `base` is the path under which the routes are mounted.
  */
 export function openApi(base: string, registry: Registry): Json {
-  const named = { ...BODIES, ...ANSWERS, Problem: schemas.problem };
+  const named = { ...BODIES, ...ANSWERS, ...NEWS, Problem: schemas.problem };
   const components = Object.entries(named).map(([name, schema]) => [name, schema ? outputSchema(schema) : {}] as const);
   const inputs = inputSchemas(registry);
   return {
@@ -220,7 +269,7 @@ function pathItem(path: string, methods: { readonly [method: string]: Operation 
 }
 
 function operationObject(path: string, method: string, operation: Operation): Json {
-  const { summary, query, headers = {}, body, answers, problems, isOpen } = operation;
+  const { summary, description, query, headers = {}, body, answers, problems, isOpen } = operation;
   const parameters = [
     ...(query ? queryParameters(query) : []),
     ...Object.entries(headers).map(([name, description]) => ({
@@ -232,6 +281,7 @@ function operationObject(path: string, method: string, operation: Operation): Js
   return {
     operationId: operationId(path, method),
     summary,
+    ...(description === undefined ? {} : { description }),
     ...(isOpen ? { security: [] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body ? { requestBody: { content: { "application/json": { schema: reference(body) } } } } : {}),
@@ -243,19 +293,28 @@ function operationObject(path: string, method: string, operation: Operation): Js
 }
 
 function operationId(path: string, method: string): string {
-  const words = path.split(/[/{}.]+/).filter(Boolean);
+  const words = (path === "/" ? "page" : path).split(/[/{}.]+/).filter(Boolean);
   return [method, ...words.map((word) => word.charAt(0).toUpperCase() + word.slice(1))].join("");
 }
 
 function queryParameters(query: Schema): Json[] {
   const { properties = {} } = outputSchema(query) as { properties?: { [name: string]: Json } };
-  return Object.entries(properties).map(([name, schema]) => ({ name, in: "query", schema }));
+  const { required = [] } = inputSchema(query) as { required?: string[] };
+  return Object.entries(properties).map(([name, schema]) => ({
+    ...{ name, in: "query" },
+    ...(required.includes(name) ? { required: true } : {}),
+    schema,
+  }));
 }
 
 function responseObject(answer: Operation["answers"][number]): Json {
   switch (answer) {
     case "none":
       return { description: "Done" };
+    case "page":
+      return { description: "HTML", content: { "text/html": { schema: { type: "string" } } } };
+    case "socket":
+      return { description: "The WebSocket, which speaks the protocol `pocketflare`" };
     case "ndjson":
       return {
         description: "A line of JSON for each item",

@@ -5,6 +5,7 @@ import { describe } from "../core/describe.ts";
 import type { Started } from "../durable/answers.ts";
 import type { IndexPage, IndexQuery } from "../durable/index-entry.ts";
 import type { Registry } from "../durable/registry.ts";
+import type { RunIndexObject } from "../durable/run-index.ts";
 import type { ResultPage, RunView } from "../durable/view.ts";
 import { VERSION } from "../version.ts";
 import { events } from "./events.ts";
@@ -19,14 +20,16 @@ import {
 } from "./input.ts";
 import { inputSchema } from "./json-schema.ts";
 import type { LimitRoutes } from "./limits.ts";
+import { bearerOfSocket, live } from "./live.ts";
 import { openApi } from "./openapi.ts";
+import { page } from "./page.ts";
 import { Problem, problemResponse } from "./problem.ts";
 import type { RunStub, Runs } from "./runs.ts";
 import * as schemas from "./schemas.ts";
 import { signal } from "./signals.ts";
 import type { Starter } from "./starter.ts";
 import { query, takes } from "./valid.ts";
-import { json, writeItem, writeRun } from "./write.ts";
+import { json, writeItem, writeItemDetail, writeLog, writeRun } from "./write.ts";
 
 const LARGEST_BODY = 10 * 1024 * 1024;
 
@@ -43,6 +46,7 @@ export interface CronDoor {
 
 export interface WebhookDoor {
   has(name: string): boolean;
+  list(): { name: string; flow: string }[];
   receive(name: string, body: Uint8Array, headers: Headers): Promise<RunView>;
 }
 
@@ -56,6 +60,8 @@ export interface Doors {
   webhooks: WebhookDoor;
   /** The list of all runs. */
   list(query: IndexQuery): Promise<IndexPage>;
+  /** Calls the object that has the list. */
+  watch<T>(call: (index: DurableObjectStub<RunIndexObject>) => Promise<T>): Promise<T>;
   /** Who may call. */
   auth: MiddlewareHandler;
   /** Throws where the Worker lacks what it must declare. */
@@ -65,6 +71,8 @@ export interface Doors {
 type Run = InferOutput<typeof schemas.run>;
 type RunList = InferOutput<typeof schemas.runList>;
 type ItemList = InferOutput<typeof schemas.itemList>;
+type ItemDetail = InferOutput<typeof schemas.itemDetail>;
+type Log = InferOutput<typeof schemas.log>;
 
 /** The HTTP API, to be mounted under any path. Only what is there before `auth` may be called by anybody. */
 export function routes(doors: Doors) {
@@ -77,72 +85,125 @@ export function routes(doors: Doors) {
     doors.checkDeclared();
     return next();
   };
-  return new Hono()
-    .onError((error) => problemResponse(error))
-    .get("/health", (context) => context.json({ ok: true as const, version: VERSION }))
-    .post("/webhooks/:name", declared, limit, (context) => receive(context, doors))
-    .use("/flows/*", doors.auth, declared)
-    .use("/runs/*", doors.auth, declared)
-    .use("/limits/*", doors.auth, declared)
-    .use("/crons/*", doors.auth, declared)
-    .use("/openapi.json", doors.auth)
-    .get("/flows", (context) => context.json({ flows: registry.names.map((name) => ({ name })) }))
-    .get("/flows/:flow", (context) => {
-      const name = flowOf(context, registry);
-      const { graph } = registry.make(name);
-      return context.json({ ...describe(graph.node(graph.root)), name, input: inputSchema(registry.inputOf(name)) });
-    })
-    .post("/flows/:flow/runs", limit, query(schemas.startQuery), takes<Record<string, unknown>>(), (context) =>
-      start(context, doors, context.req.valid("query").wait),
-    )
-    .get("/runs", query(schemas.runQuery), async (context) => {
-      const {
-        flow = null,
-        status = null,
-        trigger = null,
-        name = null,
-        from,
-        to,
-        limit,
-        cursor,
-      } = context.req.valid("query");
-      const { runs, next } = await doors.list({
-        ...{ flow, status, trigger, triggerName: name, limit: Math.floor(limit), after: readRunPlace(cursor) },
-        fromMs: from === undefined ? null : Date.parse(from),
-        toMs: to === undefined ? null : Date.parse(to),
-      });
-      return json<RunList>(`{"runs":[${runs.join(",")}],"cursor":${JSON.stringify(writeRunPlace(next))}}`);
-    })
-    .get("/runs/:id", async (context) =>
-      json<Run>(writeRun(await runs.get(context.req.param("id"), (run) => run.view()))),
-    )
-    .get("/runs/:id/items", query(schemas.itemQuery), async (context) => {
-      const { status = null, node = null, limit, cursor } = context.req.valid("query");
-      const wanted = { status, node, limit: Math.floor(limit), from: readPlace(cursor) };
-      const { items, next } = await runs.get(context.req.param("id"), (run) => run.items(wanted));
-      return json<ItemList>(
-        `{"items":[${items.map(writeItem).join(",")}],"cursor":${JSON.stringify(writePlace(next))}}`,
-      );
-    })
-    .get("/runs/:id/results", query(schemas.resultQuery), (context) =>
-      results(context.req.param("id"), context.req.valid("query").node ?? null, runs),
-    )
-    .get("/runs/:id/events", (context) => events(context, runs))
-    .post("/runs/:id/cancel", (context) => turn(context, runs, "cancel"))
-    .post("/runs/:id/pause", (context) => turn(context, runs, "pause"))
-    .post("/runs/:id/resume", (context) => turn(context, runs, "resume"))
-    .post("/runs/:id/retry", (context) => turn(context, runs, "retry"))
-    .post("/runs/:id/signals/:name", limit, takes<unknown>(), (context) => signal(context, runs))
-    .delete("/runs/:id", (context) => forget(context, runs))
-    .get("/limits", (context) => limits.list(context))
-    .get("/limits/:name", (context) => limits.show(context))
-    .patch("/limits/:name", limit, takes<InferOutput<typeof schemas.limitChange>>(), (context) =>
-      limits.change(context),
-    )
-    .post("/limits/:name/reset", (context) => limits.reset(context))
-    .get("/crons", async (context) => context.json({ crons: await crons.list(), mismatches: [...crons.mismatches] }))
-    .post("/crons/:name/run", (context) => runCron(context, crons))
-    .get("/openapi.json", (context) => context.json(openApi(baseOf(context, "/openapi.json"), registry)));
+  return (
+    new Hono()
+      .onError((error) => problemResponse(error))
+      // Mounted under a path it is there with a slash at its end as well.
+      .on("GET", ["/", "/:slash{$}"], page)
+      .get("/health", (context) => context.json({ ok: true as const, version: VERSION }))
+      .post("/webhooks/:name", declared, limit, (context) => receive(context, doors))
+      .use("/runs/*", bearerOfSocket)
+      .use("/flows/*", doors.auth, declared)
+      .use("/runs/*", doors.auth, declared)
+      .use("/limits/*", doors.auth, declared)
+      .use("/crons/*", doors.auth, declared)
+      .use("/openapi.json", doors.auth)
+      .get("/flows", (context) => context.json({ flows: registry.names.map((name) => ({ name })) }))
+      .get("/flows/:flow", (context) => {
+        const name = flowOf(context, registry);
+        const { graph } = registry.make(name);
+        return context.json({ ...describe(graph.node(graph.root)), name, input: inputSchema(registry.inputOf(name)) });
+      })
+      .post("/flows/:flow/runs", limit, query(schemas.startQuery), takes<Record<string, unknown>>(), (context) =>
+        start(context, doors, context.req.valid("query").wait),
+      )
+      .get("/runs", query(schemas.runQuery), async (context) => {
+        const {
+          flow = null,
+          status = null,
+          trigger = null,
+          name = null,
+          from,
+          to,
+          limit,
+          cursor,
+        } = context.req.valid("query");
+        const { runs, next } = await doors.list({
+          ...{ flow, status, trigger, triggerName: name, limit: Math.floor(limit), after: readRunPlace(cursor) },
+          fromMs: from === undefined ? null : Date.parse(from),
+          toMs: to === undefined ? null : Date.parse(to),
+        });
+        return json<RunList>(`{"runs":[${runs.join(",")}],"cursor":${JSON.stringify(writeRunPlace(next))}}`);
+      })
+      .get("/runs/live", (context) => live(context, doors.watch))
+      .get("/runs/:id", async (context) =>
+        json<Run>(writeRun(await runs.get(context.req.param("id"), (run) => run.view()))),
+      )
+      .get("/runs/:id/items", query(schemas.itemQuery), async (context) => {
+        const { status = null, node = null, error = null, text = null, limit, cursor } = context.req.valid("query");
+        const wanted = { status, node, error, text, limit: Math.floor(limit), from: readPlace(cursor) };
+        const { items, next } = await runs.get(context.req.param("id"), (run) => run.items(wanted));
+        return json<ItemList>(
+          `{"items":[${items.map(writeItem).join(",")}],"cursor":${JSON.stringify(writePlace(next))}}`,
+        );
+      })
+      .get("/runs/:id/items/:step/:index", (context) => item(context, runs))
+      .get("/runs/:id/nodes", async (context) =>
+        context.json({ nodes: await runs.get(context.req.param("id"), (run) => run.nodes()) }),
+      )
+      .get("/runs/:id/grid", query(schemas.gridQuery), async (context) => {
+        const { node } = context.req.valid("query");
+        return context.json(await runs.get(context.req.param("id"), (run) => run.grid(node)));
+      })
+      .get("/runs/:id/steps", query(schemas.stepQuery), async (context) => {
+        const { limit, cursor = "0" } = context.req.valid("query");
+        const id = context.req.param("id");
+        const { steps, next } = await runs.get(id, (run) => run.steps(Number(cursor), Math.floor(limit)));
+        return context.json({ steps, cursor: next === null ? null : String(next) });
+      })
+      .get("/runs/:id/errors", async (context) =>
+        context.json(await runs.get(context.req.param("id"), (run) => run.errors())),
+      )
+      .get("/runs/:id/log", query(schemas.logQuery), async (context) => {
+        const { after } = context.req.valid("query");
+        const events = await runs.get(context.req.param("id"), (run) => run.log(Math.floor(after)));
+        return json<Log>(writeLog(events, Math.floor(after)));
+      })
+      .get("/runs/:id/input", (context) => input(context, runs))
+      .get("/runs/:id/live", (context) => live(context, (open) => runs.get(context.req.param("id"), open)))
+      .get("/runs/:id/results", query(schemas.resultQuery), (context) =>
+        results(context.req.param("id"), context.req.valid("query").node ?? null, runs),
+      )
+      .get("/runs/:id/events", (context) => events(context, runs))
+      .post("/runs/:id/cancel", (context) => turn(context, runs, "cancel"))
+      .post("/runs/:id/pause", (context) => turn(context, runs, "pause"))
+      .post("/runs/:id/resume", (context) => turn(context, runs, "resume"))
+      .post("/runs/:id/retry", (context) => turn(context, runs, "retry"))
+      .post("/runs/:id/signals/:name", limit, takes<unknown>(), (context) => signal(context, runs))
+      .delete("/runs/:id", (context) => forget(context, runs))
+      .get("/limits", (context) => limits.list(context))
+      .get("/limits/:name", (context) => limits.show(context))
+      .patch("/limits/:name", limit, takes<InferOutput<typeof schemas.limitChange>>(), (context) =>
+        limits.change(context),
+      )
+      .post("/limits/:name/reset", (context) => limits.reset(context))
+      .get("/webhooks", doors.auth, declared, (context) => context.json({ webhooks: doors.webhooks.list() }))
+      .get("/crons", async (context) => context.json({ crons: await crons.list(), mismatches: [...crons.mismatches] }))
+      .post("/crons/:name/run", (context) => runCron(context, crons))
+      .get("/openapi.json", (context) => context.json(openApi(baseOf(context, "/openapi.json"), registry)))
+  );
+}
+
+/** One item, with what it was given and what it has behind it. */
+async function item(context: Context, runs: Runs) {
+  const { id, step, index } = context.req.param() as { id: string; step: string; index: string };
+  const isPlace = [step, index].every((each) => /^\d{1,15}$/.test(each));
+  const { item } = isPlace ? await runs.get(id, (run) => run.item(Number(step), Number(index))) : NO_ITEM;
+  if (item) return json<ItemDetail>(writeItemDetail(item));
+  throw new Problem(
+    404,
+    `There is no item ${index.slice(0, 20)} in a step ${step.slice(0, 20)} of run ${id.slice(0, 64)}`,
+  );
+}
+
+const NO_ITEM = { item: null };
+
+/** What a run was started with. */
+async function input(context: Context, runs: Runs) {
+  const id = context.req.param("id") as string;
+  const { text } = await runs.get(id, (run) => run.input());
+  if (text !== null) return json<Record<string, unknown>>(text);
+  throw new Problem(404, `The input of run ${id} was not kept: a version before 0.1 has started it`);
 }
 
 type Turn = "cancel" | "pause" | "resume" | "retry";

@@ -1,32 +1,12 @@
 import * as v from "valibot";
-import { type BudgetChange, faultOf, LONGEST_PERIOD_MS } from "../core/budget.ts";
-import { LONGEST_KEY } from "../durable/needs.ts";
-import type { ItemStatus, RunSummary } from "../durable/view.ts";
+import { type BudgetChange, faultOf, LONGEST_KEY, LONGEST_PERIOD_MS } from "../core/budget.ts";
+import { ITEM_STATUSES, RUN_STATUSES, TRIGGERS } from "../durable/statuses.ts";
 
 // What the API takes and gives: what requests are checked by, and what the OpenAPI document is made from.
 
 export const LONGEST_WAIT_SEC = 60;
 export const MOST_LISTED = 1_000;
 const DEFAULT_LISTED = 100;
-
-const ITEM_STATUSES = [
-  "pending",
-  "running",
-  "deferred",
-  "succeeded",
-  "failed",
-  "canceled",
-] as const satisfies ItemStatus[];
-const RUN_STATUSES = [
-  "queued",
-  "running",
-  "waiting",
-  "paused",
-  "completed",
-  "failed",
-  "canceled",
-] as const satisfies RunSummary["status"][];
-const TRIGGERS = ["http", "cron", "webhook"] as const satisfies RunSummary["trigger"]["type"][];
 
 // Queries. A message says what was expected; who reads a query adds the parameter's name and what came.
 
@@ -69,9 +49,19 @@ export const runQuery = v.object({
 export const itemQuery = v.object({
   status: v.optional(oneOf(ITEM_STATUSES)),
   node: v.optional(v.string()),
+  error: v.optional(v.string()),
+  text: v.optional(v.string()),
   limit: listed,
   cursor: v.optional(cursor(/^\d{1,15}-\d{1,15}$/)),
 });
+
+const NODE_ID = "to be the id of a node";
+/** A key that is missing has the message of its object. */
+export const gridQuery = v.object({ node: v.string(NODE_ID) }, NODE_ID);
+
+export const stepQuery = v.object({ limit: listed, cursor: v.optional(cursor(/^\d{1,15}$/)) });
+
+export const logQuery = v.object({ after: v.optional(numberFrom(0, Number.MAX_SAFE_INTEGER), "0") });
 
 export const resultQuery = v.object({ node: v.optional(v.string()) });
 
@@ -147,6 +137,16 @@ const runError = v.object({
   attempts: v.nullable(count),
 });
 
+const itemCounts = v.object({
+  total: count,
+  pending: count,
+  running: count,
+  deferred: count,
+  succeeded: count,
+  failed: count,
+  canceled: count,
+});
+
 const summary = {
   id: v.string(),
   flow: v.string(),
@@ -158,15 +158,7 @@ const summary = {
   finishedAt: v.nullable(isoTime),
   resumesAt: v.nullable(isoTime),
   step: v.nullable(v.object({ node: v.string(), phase: v.string() })),
-  items: v.object({
-    total: count,
-    pending: count,
-    running: count,
-    deferred: count,
-    succeeded: count,
-    failed: count,
-    canceled: count,
-  }),
+  items: itemCounts,
   executions: count,
   executors: count,
   action: v.nullable(v.string()),
@@ -196,36 +188,168 @@ const delivery = v.object({
   error: v.nullable(v.string()),
 });
 
-export const run = v.object({
+const outline = {
   ...summary,
   warnings: v.array(v.string()),
   redrives: v.array(
     v.object({ at: isoTime, status: v.string(), completionReason: v.nullable(v.string()), failed: count }),
   ),
-  signals: v.array(v.object({ id: v.string(), name: v.string(), at: isoTime })),
-  callback: v.nullable(v.object({ origin: v.string(), deliveries: v.array(delivery) })),
-  output: json,
-});
-
-export const runList = v.object({ runs: v.array(v.object(summary)), cursor: v.nullable(v.string()) });
-
-export const itemList = v.object({
-  items: v.array(
+  waitsFor: v.array(
     v.object({
       node: v.string(),
       branch: v.string(),
-      step: count,
-      index: count,
-      status: v.picklist(ITEM_STATUSES),
-      attempts: count,
-      redrives: count,
+      step: v.number(),
+      signal: v.nullable(v.string()),
+      until: v.nullable(isoTime),
+    }),
+  ),
+  signals: v.array(v.object({ id: v.string(), name: v.string(), at: isoTime })),
+  callback: v.nullable(v.object({ origin: v.string(), deliveries: v.array(delivery) })),
+};
+
+export const run = v.object({ ...outline, output: json });
+
+export const runList = v.object({ runs: v.array(v.object(summary)), cursor: v.nullable(v.string()) });
+
+const failure = v.object({ name: v.string(), message: v.string() });
+
+const item = {
+  node: v.string(),
+  branch: v.string(),
+  step: count,
+  index: count,
+  status: v.picklist(ITEM_STATUSES),
+  attempts: count,
+  redrives: count,
+  startedAt: v.nullable(isoTime),
+  finishedAt: v.nullable(isoTime),
+  result: v.optional(json),
+  error: v.optional(failure),
+};
+
+export const itemList = v.object({ items: v.array(v.object(item)), cursor: v.nullable(v.string()) });
+
+const failureWithStack = v.object({ ...failure.entries, stack: v.optional(v.string()) });
+
+/** One call of exec that did not bring a result, or whose executor was lost. */
+const itemTry = v.object({
+  startedAt: v.nullable(isoTime),
+  finishedAt: isoTime,
+  outcome: v.picklist(["failed", "lost"]),
+  error: v.nullable(failureWithStack),
+});
+
+export const itemDetail = v.object({
+  ...item,
+  error: v.optional(failureWithStack),
+  /** When a deferred item is due; null where that is not known. */
+  nextAt: v.nullable(isoTime),
+  input: json,
+  /** Those that failed, in order. Of very many only the latest. */
+  tries: v.array(itemTry),
+});
+
+/** How far one node is, over all its steps. */
+export const nodeProgress = v.object({
+  node: v.string(),
+  /** How often the flow has come to it. */
+  steps: count,
+  /** How many of these steps are under way. */
+  open: count,
+  items: itemCounts,
+  /** How many of its items may be in exec at once. */
+  concurrency: count,
+  /** The names of its limits. */
+  limits: v.array(v.string()),
+});
+
+export const nodeList = v.object({ nodes: v.array(nodeProgress) });
+
+const STEP_PHASES = ["prep", "exec", "post", "done", "stopped"] as const;
+
+export const stepList = v.object({
+  steps: v.array(
+    v.object({
+      id: count,
+      node: v.string(),
+      branch: v.string(),
+      phase: v.picklist(STEP_PHASES),
+      total: count,
+      succeeded: count,
+      failed: count,
       startedAt: v.nullable(isoTime),
       finishedAt: v.nullable(isoTime),
-      result: v.optional(json),
-      error: v.optional(v.object({ name: v.string(), message: v.string() })),
     }),
   ),
   cursor: v.nullable(v.string()),
+});
+
+/** The statuses of all items of a node: of each step a letter for each item, the first of its status. */
+export const grid = v.object({
+  node: v.string(),
+  steps: v.array(v.tuple([count, v.pipe(v.string(), v.regex(/^[prdsfc]*$/))])),
+});
+
+/** Failed items with the same kind of error: their messages differ in numbers and names alone. */
+export const errorList = v.object({
+  errors: v.array(
+    v.object({
+      /** Names it: `GET /runs/:id/items?error=`. */
+      id: v.string(),
+      name: v.string(),
+      message: v.string(),
+      count,
+      nodes: v.array(v.string()),
+      /** The first item that failed so. */
+      first: v.object({ step: count, index: count }),
+    }),
+  ),
+  /** How many kinds there are beside the largest that are listed. */
+  more: count,
+});
+
+const logEvent = v.variant("type", [
+  v.object({
+    id: count,
+    at: isoTime,
+    type: v.literal("emit"),
+    step: count,
+    node: v.string(),
+    branch: v.string(),
+    index: v.nullable(count),
+    data: json,
+  }),
+  v.object({
+    id: count,
+    at: isoTime,
+    type: v.literal("item-failed"),
+    step: count,
+    node: v.string(),
+    branch: v.string(),
+    index: count,
+    attempts: count,
+    error: failure,
+  }),
+]);
+
+/** The latest events of a run; `last` is the number of the last of them, and 0 where there is none. */
+export const log = v.object({ events: v.array(logEvent), last: count });
+
+export const webhookList = v.object({ webhooks: v.array(v.object({ name: v.string(), flow: v.string() })) });
+
+/** What a WebSocket at `/runs/:id/live` tells: at first all, then what has changed. */
+export const liveNews = v.object({
+  /** The run without its output. */
+  run: v.optional(v.partial(v.object(outline))),
+  nodes: v.optional(v.array(nodeProgress)),
+  /** The items that have another status now. */
+  moved: v.optional(v.array(v.object({ step: count, status: v.picklist(ITEM_STATUSES), indexes: v.array(count) }))),
+  /** Too many have another status to name them: the grid has to be read again. */
+  isStale: v.optional(v.literal(true)),
+  /** What has happened since, in order. */
+  events: v.optional(v.array(logEvent)),
+  /** The run was deleted. */
+  deleted: v.optional(v.literal(true)),
 });
 
 const limitKey = v.object({

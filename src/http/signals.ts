@@ -4,6 +4,7 @@ import type { InferOutput } from "valibot";
 import type { SignalRefusal } from "../durable/answers.ts";
 import { MOST_SIGNALS } from "../durable/signal-store.ts";
 import { ROW_LIMIT } from "../durable/text.ts";
+import { digest } from "./ids.ts";
 import { readIdempotencyKey, readJson } from "./input.ts";
 import { checkPlain } from "./plain.ts";
 import { Problem } from "./problem.ts";
@@ -23,7 +24,9 @@ export async function signal(context: Context, runs: Runs) {
   const body = await readBody(context);
   const key = readIdempotencyKey(context);
   const id = key === undefined ? ulid() : `key ${key}`;
-  const { view, refusal } = await runs.get(context.req.param("id") as string, (run) => run.signal(id, name, body));
+  const sent = { id, name, body, digest: key === undefined ? null : await digest([name, JSON.parse(body)]) };
+  const { view, refusal } = await runs.get(context.req.param("id") as string, (run) => run.signal(sent));
+  if (refusal === "other") throw new Problem(422, otherSignal(key as string));
   if (refusal !== null) throw new Problem(409, reasonOf(refusal, view.status));
   return json<InferOutput<typeof runSchema>, 202>(writeRun(view), 202);
 }
@@ -34,6 +37,10 @@ async function readBody(context: Context): Promise<string> {
   const body = JSON.stringify(payload);
   if (body.length <= ROW_LIMIT) return body;
   throw new Problem(413, `Expected a signal of at most ${ROW_LIMIT} characters, got ${body.length}`);
+}
+
+function otherSignal(key: string): string {
+  return `Expected the signal that was sent with Idempotency-Key \`${key.slice(0, 64)}\` before, got another name or body: send a new one with a new key`;
 }
 
 function reasonOf(refusal: SignalRefusal, status: string): string {

@@ -41,7 +41,8 @@ export class Starter {
     try {
       const valid = await checkInput(this.#registry.inputOf(flow), input);
       if (order.callback !== null) this.#checkCallback(order.callback);
-      return await this.#start({ ...order, id, input: valid, inputDigest });
+      const given = valid === input ? {} : { given: JSON.stringify(input) };
+      return await this.#start({ ...order, ...given, id, input: valid, inputDigest });
     } catch (error) {
       // What was accepted once is, though what is valid may have changed since.
       const found = key === null ? null : await this.#runs.call(id, (run) => run.find(inputDigest));
@@ -50,8 +51,10 @@ export class Starter {
     }
   }
 
-  async #start({ id, flow, input, inputDigest, trigger, callback }: Required<StartRequest>): Promise<Started> {
-    const started = await this.#runs.call(id, (run) => run.start({ id, flow, input, inputDigest, trigger, callback }));
+  async #start(request: StartRequest): Promise<Started> {
+    const { id, flow, input, given, inputDigest, trigger, callback } = request as Required<StartRequest>;
+    const start = { id, flow, input, inputDigest, trigger, callback, ...(given === undefined ? {} : { given }) };
+    const started = await this.#runs.call(id, (run) => run.start(start));
     if (started) return started;
     throw new Problem(503, `The run that had this key, ${id}, is being deleted: try again in a few seconds.`);
   }

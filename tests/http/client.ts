@@ -52,7 +52,7 @@ export async function rowOf({ id, flow }: Pick<Run, "id" | "flow">): Promise<Run
 
 /** What a list shows of a run: no output, and nothing that grows. */
 export function summaryOf(run: Run): RunSummary {
-  const { output: _, warnings: __, redrives: ___, signals: ____, callback: _____, ...summary } = run;
+  const { output: _, warnings: __, redrives: ___, waitsFor: ______, signals: ____, callback: _____, ...summary } = run;
   return summary;
 }
 

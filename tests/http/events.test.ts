@@ -242,7 +242,7 @@ describe("the run, as a stream's events put together say that it is", () => {
     stage.open("item 1");
     await seen(id, { status: "paused", items: { succeeded: 3, running: 1 } });
     await shown();
-    await runOf(id).signal("1", "approval", "true");
+    await runOf(id).signal({ id: "1", name: "approval", body: "true", digest: null });
     await shown();
     expect(follower.run.signals).toMatchObject([{ id: "1", name: "approval" }]);
     await post(`/runs/${id}/resume`);

@@ -259,7 +259,7 @@ describe("a run's row", () => {
     let refused = 0;
     vi.spyOn(RunIndexObject.prototype, "put").mockImplementation(function (this: RunIndexObject, entry) {
       if (entry.flow === flow && refused++ === 0) throw new Error("The list is not to be reached");
-      put.call(this, entry);
+      return put.call(this, entry);
     });
     const run = await ran(flow, { tasks: tasks(1) });
     expect(await listed(run, { status: "completed" })).toEqual(summaryOf(run));

@@ -122,15 +122,16 @@ describe("the API mounted in an app", () => {
     }
   });
 
+  it.each(["/jobs", "/jobs/", "/jobs?x=1", "/jobs/?x=1"])("has the page at its path: %s", async (path) => {
+    close(TOKEN);
+    const [mounted, alone] = [await asked(path), await call("/")];
+    expect([mounted.status, mounted.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+    expect(mounted.headers.get("content-security-policy")).toMatch(/default-src 'none'/);
+    expect(await mounted.text()).toBe(await alone.text());
+  });
+
   it("leaves what there is not to the app", async () => {
-    for (const path of [
-      "/jobs",
-      "/jobs/nothing",
-      "/jobs/flows/work/nothing",
-      "/nothing",
-      "/flows",
-      "/jobs/jobs/flows",
-    ]) {
+    for (const path of ["/jobs/nothing", "/jobs/flows/work/nothing", "/nothing", "/flows", "/jobs/jobs/flows"]) {
       const response = await asked(path);
       expect([path, response.status, await response.text()]).toEqual([path, 404, "mine, nowhere"]);
     }
@@ -216,9 +217,9 @@ describe("handlers beside the API", () => {
   });
 });
 
-/** The routes of the Worker as it is served; what is for all methods is a middleware. */
+/** The routes of the Worker as it is served; what is for all methods is a middleware. The page has two ways to write its path. */
 function liveRoutes(): { method: string; path: string }[] {
-  const routes = worker.routes.routes.filter(({ method }) => method !== "ALL");
+  const routes = worker.routes.routes.filter(({ method, path }) => method !== "ALL" && !path.includes("{$}"));
   return [...new Map(routes.map(({ method, path }) => [`${method} ${path}`, { method, path }])).values()];
 }
 
@@ -226,7 +227,7 @@ function fill(path: string, known: { [parameter: string]: string } = {}): string
   return path.replace(/:(\w+)/g, (_, name) => known[name] ?? "unknown");
 }
 
-const isOpen = (path: string) => path === "/health" || path.startsWith("/webhooks/");
+const isOpen = (path: string) => ["/", "/health"].includes(path) || path.startsWith("/webhooks/");
 /** Ways to write a path that a router and a middleware may read differently. */
 const SPELLINGS: { [name: string]: (path: string) => string } = {
   "as it is": (path) => path,
@@ -296,8 +297,9 @@ describe("without the token", () => {
     close(TOKEN);
     for (const [method, path] of [
       ["GET", "/nothing"],
-      ["GET", "/"],
+      ["POST", "/"],
       ["PUT", "/health"],
+      ["GET", "/webhooks"],
       ["GET", "/webhooks/orders"],
       ["OPTIONS", "/health"],
     ] as const) {

@@ -62,9 +62,9 @@ function operations(): [operation: string, Operation, Parameter[]][] {
   );
 }
 
-/** The routes of the Worker as it is served: what is for all methods is a middleware. */
+/** The routes of the Worker as it is served: what is for all methods is a middleware. The page has two ways to write its path. */
 function liveRoutes(): string[] {
-  const routes = worker.routes.routes.filter(({ method }) => method !== "ALL");
+  const routes = worker.routes.routes.filter(({ method, path }) => method !== "ALL" && !path.includes("{$}"));
   return [...new Set(routes.map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`))];
 }
 
@@ -73,6 +73,10 @@ const TOO_LONG = `{"text":"${"x".repeat(10 * 1024 * 1024)}"}`;
 const json = (body: unknown, headers: { [name: string]: string } = {}): RequestInit => ({
   headers: { "content-type": "application/json", ...headers },
   body: typeof body === "string" ? body : JSON.stringify(body),
+});
+/** What opens a WebSocket. */
+const socket = (headers: { [name: string]: string } = {}): RequestInit => ({
+  headers: { upgrade: "websocket", "sec-websocket-protocol": "pocketflare", ...headers },
 });
 const text: RequestInit = { headers: { "content-type": "text/plain" }, body: "{}" };
 
@@ -84,6 +88,7 @@ async function samples(): Promise<Sample[]> {
   const paused = await start("single", { tasks: tasks(1, { gate: "go" }) });
   const canceled = await start("single", { tasks: tasks(1, { gate: "go" }) });
   const failed = await ran("retried", { tasks: [...tasks(2), { n: 9, failures: 9 }] });
+  const talked = await ran("emitting alone", { speeches: [{ words: ["one", "two"] }] });
   const sampled: Sample[] = [];
   const sample = (operation: string, path: Sample["path"], status: number, more: Partial<Sample> = {}) =>
     sampled.push({ operation, path, status, ...more });
@@ -93,6 +98,7 @@ async function samples(): Promise<Sample[]> {
     sample(operation, path, 415, { init: text });
   };
 
+  sample("GET /", {}, 200);
   sample("GET /health", {}, 200);
   sample("GET /flows", {}, 200);
   for (const flow of ["stages", "metered", "words by zod", "collecting branches"]) {
@@ -115,9 +121,29 @@ async function samples(): Promise<Sample[]> {
   for (const { id } of [going, paused, failed, spare, { id: await calledBack() }])
     sample("GET /runs/{id}", { id }, 200);
   sample("GET /runs/{id}", { id: unknown }, 404);
-  for (const { id } of [going, failed, spare]) sample("GET /runs/{id}/items", { id }, 200);
+  for (const part of ["items", "nodes", "steps", "grid", "errors", "log", "input"]) {
+    const [operation, query] = [`GET /runs/{id}/${part}`, part === "grid" ? "?node=AtOnce" : ""];
+    for (const { id } of [going, failed, spare, talked]) sample(operation, { id }, 200, { query });
+    sample(operation, { id: unknown }, 404, { query });
+  }
   sample("GET /runs/{id}/items", { id: spare.id }, 400, { query: "?limit=0" });
-  sample("GET /runs/{id}/items", { id: unknown }, 404);
+  sample("GET /runs/{id}/steps", { id: spare.id }, 400, { query: "?cursor=1-2" });
+  sample("GET /runs/{id}/grid", { id: spare.id }, 400);
+  sample("GET /runs/{id}/log", { id: spare.id }, 400, { query: "?after=x" });
+  const place = "GET /runs/{id}/items/{step}/{index}";
+  for (const index of ["0", "1", "2"]) sample(place, { id: failed.id, step: "2", index }, 200);
+  sample(place, { id: going.id, step: "2", index: "0" }, 200);
+  sample(place, { id: failed.id, step: "2", index: "3" }, 404);
+  for (const [operation, path] of [
+    ["GET /runs/live", {}],
+    ["GET /runs/{id}/live", { id: failed.id }],
+  ] as const) {
+    sample(operation, path, 101, { init: socket() });
+    sample(operation, path, 400, { init: socket({ "sec-websocket-protocol": "mine" }) });
+    sample(operation, path, 403, { init: socket({ origin: "https://evil.test" }) });
+    sample(operation, path, 426);
+  }
+  sample("GET /runs/{id}/live", { id: unknown }, 404, { init: socket() });
   sample("GET /runs/{id}/results", { id: failed.id }, 200);
   sample("GET /runs/{id}/results", { id: unknown }, 404);
   sample("GET /runs/{id}/events", { id: spare.id }, 200);
@@ -159,6 +185,7 @@ async function samples(): Promise<Sample[]> {
   sample(runCron, { name: "misfit" }, 422);
   sample("GET /crons", {}, 200);
 
+  sample("GET /webhooks", {}, 200);
   const deliver = "POST /webhooks/{name}";
   sample(deliver, { name: "custom" }, 202, { init: json({ name: "sampled" }) });
   sample(deliver, { name: "custom" }, 400, { init: json("{") });
@@ -185,6 +212,13 @@ function ask({ operation, path, query = "", init = {} }: Sample): Promise<Respon
   const [method, template] = operation.split(" ") as [string, string];
   const filled = template.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(path[name] as string));
   return call(filled + query, { method, ...init });
+}
+
+/** What an answer holds; a WebSocket is closed again. */
+function bodyOf(response: Response): Promise<string> {
+  response.webSocket?.accept();
+  response.webSocket?.close(1000);
+  return response.text();
 }
 
 /** The document's schemas as they are, but that nothing may be there of which they do not know. */
@@ -216,6 +250,9 @@ function checker(): (operation: string, response: Response, body: string) => unk
   };
 }
 
+/** What is said elsewhere in the document, or by HTTP itself. */
+const OF_HTTP = ["content-type", "authorization", "upgrade", "origin"].map((name) => `header ${name}`);
+
 describe("GET /openapi.json", () => {
   it("describes every route that there is, and no other", () => {
     const described = operations().map(([operation]) => operation);
@@ -231,7 +268,7 @@ describe("GET /openapi.json", () => {
 
   it("says which calls anybody may make", () => {
     const open = operations().filter(([, operation]) => "security" in operation);
-    expect(open.map(([operation]) => operation)).toEqual(["GET /health", "POST /webhooks/{name}"]);
+    expect(open.map(([operation]) => operation)).toEqual(["GET /", "GET /health", "POST /webhooks/{name}"]);
   });
 
   it("says of every call what is answered, which then is: no status, field or type more or less", async () => {
@@ -241,7 +278,7 @@ describe("GET /openapi.json", () => {
     const check = async (sample: Sample) => {
       const { operation, status } = sample;
       const response = await ask(sample);
-      const body = await response.text();
+      const body = await bodyOf(response);
       expect([operation, response.status, body.slice(0, 300)]).toEqual([operation, status, expect.anything()]);
       expect([operation, status, faultsOf(operation, response, body)]).toEqual([operation, status, null]);
       answered.get(operation)?.add(String(status));
@@ -283,8 +320,8 @@ describe("GET /openapi.json", () => {
     for (const [operation, , parameters] of operations()) {
       read.clear();
       const sample = good.get(operation) as Sample;
-      await (await ask(sample)).body?.cancel();
-      const own = [...read].filter((name) => !["header content-type", "header authorization"].includes(name));
+      await bodyOf(await ask(sample));
+      const own = [...read].filter((name) => !OF_HTTP.includes(name));
       const described = parameters
         .filter((one) => one.in !== "path")
         .map((one) => `${one.in} ${one.name.toLowerCase()}`);
@@ -301,7 +338,10 @@ describe("GET /openapi.json", () => {
       limit: ["1", "1000", "0", "1001", "x"],
       status: ["failed", "running", "canceled", "deferred", "queued", "done"],
       trigger: ["http", "cron", "webhook", "clock"],
-      cursor: [`1-${"0".repeat(30)}`, "1-2", "x", ""],
+      cursor: [`1-${"0".repeat(30)}`, "1-2", "7", "x", ""],
+      after: ["0", "5", "-1", "x"],
+      text: ["", "x"],
+      error: ["", "x"],
       flow: ["", "work"],
       name: ["", "x"],
       node: ["", "x"],
@@ -340,5 +380,5 @@ describe("GET /openapi.json", () => {
 });
 
 function isOpen(operation: string): boolean {
-  return operation === "GET /health" || operation === "POST /webhooks/{name}";
+  return operation === "GET /" || operation === "GET /health" || operation === "POST /webhooks/{name}";
 }

@@ -135,6 +135,169 @@ describe("POST /runs/:id/signals/:name", () => {
   });
 });
 
+/** A run that waits for a signal `approval`, as often as is said. */
+async function waiting(rounds = 1): Promise<string> {
+  const { id } = await start("approvals in rounds", { rounds });
+  await expect.poll(async () => (await getRun(id)).status).toBe("waiting");
+  return id;
+}
+
+/** A run that has taken a signal, and goes on until the test ends. */
+async function afterSignal(body: unknown, key?: string): Promise<string> {
+  const { id } = await start("approval, then halts", {});
+  await expect.poll(async () => (await getRun(id)).status).toBe("waiting");
+  await sent(id, "approval", body, key === undefined ? {} : { "idempotency-key": key });
+  await stage.heard("halts");
+  return id;
+}
+
+const gotIn = ({ output }: Run) => (output as { got: unknown[] }).got;
+
+describe("a signal that a node takes", () => {
+  it("is shown no more, and what was sent is kept as the node's result alone", async () => {
+    const id = await afterSignal({ by: "Ada" });
+    expect((await getRun(id)).signals).toEqual([]);
+    expect(await rows(id, "select name, body, taken from signal")).toEqual([{ name: "approval", body: "", taken: 2 }]);
+    stage.open("halt");
+    const run = await finished(id);
+    expect(gotIn(run)).toEqual([{ by: "Ada" }, "halted"]);
+    expect(run.signals).toEqual([]);
+  });
+
+  it("is answered with the run as it then is", async () => {
+    const id = await waiting(2);
+    const run = await sent(id, "approval", 1);
+    expect(run).toMatchObject({ id, signals: [], items: { succeeded: 1, deferred: 0 } });
+    expect(run.status).toBe("running");
+  });
+
+  it("may come before the node waits: it is kept until then", async () => {
+    const { id } = await start("approval", {});
+    await post(`/runs/${id}/pause`);
+    expect(namesIn(await sent(id, "approval", '"early"'))).toEqual(["approval"]);
+    expect(namesIn(await sent(id, "unwanted"))).toEqual(["approval", "unwanted"]);
+    await post(`/runs/${id}/resume`);
+    const run = await finished(id);
+    expect(gotIn(run)).toEqual(["early", "marked"]);
+    expect(namesIn(run)).toEqual(["unwanted"]);
+  });
+
+  it("may come too late: then it is kept, and shown", async () => {
+    const { id } = await start("approval in no time, then halts", {});
+    await stage.heard("halts");
+    expect(namesIn(await sent(id, "approval", '"late"'))).toEqual(["approval"]);
+    stage.open("halt");
+    const run = await finished(id);
+    expect(gotIn(run)).toEqual(["approval timed out", "halted"]);
+    expect(namesIn(run)).toEqual(["approval"]);
+    expect(await keptIn(id)).toEqual([{ name: "approval", body: "late" }]);
+  });
+
+  it("that is sent twice without a key is two", async () => {
+    const id = await waiting(2);
+    await sent(id, "approval", '"same"');
+    await sent(id, "approval", '"same"');
+    expect(gotIn(await finished(id))).toEqual(["same", "same"]);
+  });
+
+  it("that is sent again with its key is one, also once it was taken, and after a crash", async () => {
+    const id = await waiting(2);
+    const key = { "idempotency-key": "one and the same" };
+    await Promise.all(Array.from({ length: 5 }, () => sent(id, "approval", { n: 1, m: 2 }, key)));
+    await expect.poll(async () => (await getRun(id)).status).toBe("waiting");
+    for (const lose of [async () => undefined, () => crash(runOf(id)), () => abortAllDurableObjects()]) {
+      await lose();
+      expect((await sent(id, "approval", '{ "n":1,  "m":2 }', key)).signals).toEqual([]);
+      await expect.poll(async () => (await getRun(id)).items).toMatchObject({ succeeded: 1, deferred: 1 });
+    }
+    await sent(id, "approval", '"the second"', { "idempotency-key": "another" });
+    const run = await finished(id);
+    expect(gotIn(run)).toEqual([{ n: 1, m: 2 }, "the second"]);
+    // Of a run that has finished it is known as well.
+    expect(await sent(id, "approval", { n: 1, m: 2 }, key)).toMatchObject({ status: "completed", signals: [] });
+  });
+
+  it.each<[string, string, unknown]>([
+    ["another body", "approval", { n: 2 }],
+    ["another body, to nothing", "approval", null],
+    ["another name", "other", { n: 1 }],
+  ])("has a key that is refused with %s: 422, before it was taken and after", async (_, name, body) => {
+    const key = { "idempotency-key": "used" };
+    const { id } = await start("approval, then halts", {});
+    await post(`/runs/${id}/pause`);
+    await sent(id, "approval", { n: 1 }, key);
+    const refused = async () => {
+      const problem = await problemOf(await send(id, name, JSON.stringify(body), key));
+      expect(problem).toMatchObject({ status: 422, detail: expect.stringContaining("Idempotency-Key `used`") });
+      expect(problem.detail).toContain("send a new one with a new key");
+    };
+    await refused();
+    expect(namesIn(await getRun(id))).toEqual(["approval"]);
+    await post(`/runs/${id}/resume`);
+    await stage.heard("halts");
+    await refused();
+    await crash(runOf(id));
+    await refused();
+    await sent(id, "approval", { n: 1 }, key);
+    expect(await rows(id, "select count(*) as count from signal")).toEqual([{ count: 1 }]);
+    stage.open("halt");
+    expect(gotIn(await finished(id))).toEqual([{ n: 1 }, "halted"]);
+    await refused();
+  });
+
+  it("does not count among those that a run may keep", async () => {
+    const id = await waiting(3);
+    await inRun(id, ({ sql }) => {
+      const all = `with recursive n (i) as (select 1 union all select i + 1 from n where i < 2 * ${MOST} - 1)`;
+      const fill =
+        "insert into signal (id, name, at_ms, body, taken) select 'signal ' || i, 'many', i, '0', iif(i < ?, 1, null) from n";
+      sql.exec(`${all} ${fill}`, MOST);
+    });
+    // It is loaded anew: what was put there is what it knows.
+    await crash(runOf(id));
+    // Of those that it may keep it has all.
+    expect((await getRun(id)).signals).toHaveLength(MOST);
+    expect((await problemOf(await send(id, "one-more"))).status).toBe(409);
+    await inRun(id, ({ sql }) => {
+      sql.exec("delete from signal where id = ?", `signal ${MOST + 5}`);
+    });
+    // One of the wanted name is taken as it comes, and leaves its place to the next.
+    for (const n of [1, 2, 3]) {
+      await expect.poll(async () => (await getRun(id)).items).toMatchObject({ succeeded: n - 1, deferred: 1 });
+      await sent(id, "approval", n);
+    }
+    expect(gotIn(await finished(id))).toEqual([1, 2, 3]);
+  });
+
+  it("is remembered for as long as a thousand others were not taken after it", async () => {
+    const id = await waiting(4);
+    const key = { "idempotency-key": "the first" };
+    await sent(id, "approval", 1, key);
+    await expect.poll(async () => (await getRun(id)).items).toMatchObject({ succeeded: 1, deferred: 1 });
+    await inRun(id, ({ sql }) => {
+      sql.exec("insert into signal (id, name, at_ms, body) values ('unwanted', 'unwanted', 5, '0')");
+      const all = `with recursive n (i) as (select 2 union all select i + 1 from n where i < ${MOST})`;
+      sql.exec(
+        `${all} insert into signal (id, name, at_ms, body, taken) select 'signal ' || i, 'many', i, '', 2 from n`,
+      );
+    });
+    // A thousand are remembered: it is the first of them, and still known.
+    await sent(id, "approval", 1, key);
+    expect(await rows(id, "select count(*) as count from signal where taken is not null")).toEqual([{ count: MOST }]);
+    await sent(id, "approval", 2);
+    await expect.poll(async () => (await getRun(id)).items).toMatchObject({ succeeded: 2, deferred: 1 });
+    const remembered = await rows<{ id: string }>(id, "select id from signal where taken is not null order by seq");
+    expect(remembered).toHaveLength(MOST);
+    expect(remembered[0]).toEqual({ id: "signal 2" });
+    // So the key is new to the run. What nobody has taken was not forgotten.
+    await sent(id, "approval", 3, key);
+    await sent(id, "approval", 4);
+    const run = await finished(id);
+    expect(gotIn(run)).toEqual([1, 2, 3, 4]);
+    expect(namesIn(run)).toEqual(["unwanted"]);
+  });
+});
+
 describe("a signal that is refused", () => {
   let id: string;
   beforeEach(async () => {

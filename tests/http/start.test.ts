@@ -42,7 +42,7 @@ describe("POST /flows/:flow/runs", () => {
     const run = await finished((await start("work", { tasks: tasks(2) })).id);
     const documented = ["id", "flow", "status", "createdAt", "startedAt", "finishedAt", "step", "items", "executions"];
     const added = ["version", "resumesAt", "executors", "warnings", "completionReason", "redriveCount", "redrives"];
-    const outside = ["trigger", "signals", "callback"];
+    const outside = ["trigger", "waitsFor", "signals", "callback"];
     expect(Object.keys(run).sort()).toEqual([...documented, "action", "output", "error", ...added, ...outside].sort());
     const zero = { pending: 0, running: 0, deferred: 0, failed: 0, canceled: 0 };
     expect(run).toMatchObject({ items: { ...zero, total: 2, succeeded: 2 }, executions: 2, step: null, error: null });
@@ -108,7 +108,7 @@ describe("POST /flows/:flow/runs?wait=SECONDS", () => {
   });
 
   it("answers 202 with the run as it is when it still goes on", async () => {
-    const response = await post("/flows/work/runs?wait=0.2", { tasks: tasks(2, { gate: "go" }) });
+    const response = await post("/flows/work/runs?wait=2", { tasks: tasks(2, { gate: "go" }) });
     expect(response.status).toBe(202);
     expect(await response.json()).toMatchObject({ status: "running", items: { running: 2 } });
     stage.open("go");
@@ -207,7 +207,7 @@ describe("a start that is refused", () => {
 
 describe("a path that there is not", () => {
   it.each([
-    ["GET", "/"],
+    ["POST", "/"],
     ["GET", "/nowhere"],
     ["DELETE", "/flows"],
     ["GET", "/flows/work/runs"],
