@@ -1,8 +1,25 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { chromiumOnPath, NO_CHROMIUM } from "./tests/page/browser/chromium.ts";
 
-/** Tests of servers that measure how soon things happen, or whose kills must meet most of many runs. */
-const TIMED = ["conformance", "limits*", "resume"].map((name) => `tests/restart/${name}.test.ts`);
+/** Tests of servers that measure how soon things happen. */
+const TIMED = ["limits*", "resume"].map((name) => `tests/restart/${name}.test.ts`);
+
+/** Tests of the page in a browser; one of them measures how long its tasks are. */
+const page = {
+  globalSetup: "tests/page/browser/setup.ts",
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  expect: { poll: { timeout: 10_000 } },
+  execArgv: ["--disable-warning=ExperimentalWarning"],
+};
+/** A machine without a browser is told so, and runs the rest; CI has one. */
+const hasBrowser = process.env["CI"] !== undefined || chromiumOnPath() !== undefined;
+if (!hasBrowser) console.warn(`The tests of the page are left out. ${NO_CHROMIUM}`);
+const MEASURED = "tests/page/browser/many.test.ts";
+
+/** What takes longer than it may here: `npm run soak` has it, and other tests more of what they do. */
+const SOAKS = process.env["VITE_SOAK"] ? [] : ["tests/restart/doors-vendor.test.ts"];
 
 /** Tests of servers that are killed. */
 const restart = {
@@ -14,13 +31,14 @@ const restart = {
 export default defineConfig({
   test: {
     silent: "passed-only",
-    // Two cores would get one worker, which waits for most of its time.
-    maxWorkers: 2,
+    // Two cores would get one worker, which waits for most of its time: for alarms, leases and servers that start again.
+    maxWorkers: 4,
     projects: [
       {
         test: {
           name: "node",
-          include: ["tests/core/**/*.test.ts", "tests/triggers/**/*.test.ts", "tests/worker/**/*.test.ts"],
+          include: ["core", "triggers", "batches", "worker", "page"].map((room) => `tests/${room}/**/*.test.ts`),
+          exclude: ["tests/page/browser"],
         },
       },
       {
@@ -36,14 +54,32 @@ export default defineConfig({
         test: {
           ...restart,
           name: "restart",
-          include: ["tests/restart/**/*.test.ts"],
-          exclude: TIMED,
+          include: ["tests/restart/**/*.test.ts", "tests/cli/**/*.test.ts"],
+          exclude: [...TIMED, ...SOAKS],
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...page,
+          name: "page",
+          include: hasBrowser ? ["tests/page/browser/**/*.test.ts"] : [],
+          exclude: [MEASURED],
           sequence: { groupOrder: 1 },
         },
       },
       {
         // One file at a time, and after the rest.
         test: { ...restart, name: "timed", include: TIMED, fileParallelism: false, sequence: { groupOrder: 2 } },
+      },
+      {
+        test: {
+          ...page,
+          name: "measured",
+          include: hasBrowser ? [MEASURED] : [],
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
+        },
       },
     ],
   },

@@ -55,8 +55,7 @@ function hello(url: string): string {
     "Rain is forecast for the weekend. The farmers hurry to bring the harvest in before the rain begins. Nobody rests.",
   ];
   return `
-Open  ${url}/flows                   the flows
-      ${url}/runs                    the runs, the newest first
+Open  ${url}/                        the page
       ${url}/openapi.json            the API
       ${url}/cdn-cgi/explorer/       what the runs store
 Try   curl '${url}/flows/summarize/runs?wait=20' -H 'content-type: application/json' \\

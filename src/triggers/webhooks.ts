@@ -40,6 +40,10 @@ export class Webhooks {
     return this.#entries.has(name);
   }
 
+  list(): { name: string; flow: string }[] {
+    return Array.from(this.#entries, ([name, { flow }]) => ({ name, flow }));
+  }
+
   /** Starts what a delivery is to start, or finds it started. Nothing is read of a body that is not verified. */
   async receive(name: string, body: Uint8Array, headers: Headers): Promise<RunView> {
     const { verify, flow, input, callback } = this.#entries.get(name) as WebhookEntry;
