@@ -34,25 +34,60 @@ export interface Reopened<S extends Step> {
 
 /**
  * Lets failed branches wait to go on where they stood, if their batch flow is still under way, and so on into what was stopped with
- * them. Pure: says what the steps are then. They go on as the width of their flow allows.
+ * them. Where steps are `chosen`, only those branches that hold one of them; the others have failed as before. Pure: says what the
+ * steps are then. They go on as the width of their flow allows.
  */
-export function reopen<S extends Step>({ open, stopped, failedEnds }: Standing<S>): Reopened<S> {
+export function reopen<S extends Step>(standing: Standing<S>, chosen: ReadonlySet<number> | null): Reopened<S> {
+  const { open, stopped } = standing;
+  const meant = chosen && branchesOf(stopped, chosen);
   const stoppedIn = Map.groupBy(stopped, ({ parent }) => parent);
-  const endsOf = Map.groupBy(failedEnds, ({ step }) => step);
+  const endsOf = Map.groupBy(standing.failedEnds, ({ step }) => step);
   const found = [...open];
-  for (const { id } of found) for (const child of stoppedIn.get(id) ?? []) found.push(child);
-  const steps = found.map((step) => {
-    const ends = endsOf.get(step.id);
-    return ends ? withoutFailures(step, ends) : step;
-  });
-  return { steps, forgotten: found.flatMap(({ id }) => endsOf.get(id) ?? []) };
+  const reopened: Reopened<S> = { steps: [], forgotten: [] };
+  for (const step of found) {
+    const isMeant = ({ index }: EndedBranch) => meant?.has(placeOf(step.id, index)) ?? true;
+    const [left, again] = halve(endsOf.get(step.id) ?? [], isMeant);
+    const stay = new Set(left.map(({ index }) => index));
+    for (const child of stoppedIn.get(step.id) ?? []) if (!stay.has(indexOf(child))) found.push(child);
+    reopened.forgotten.push(...again);
+    reopened.steps.push(again.length > 0 ? withoutFailures(step, again) : step);
+  }
+  return reopened;
+}
+
+/** The branches that were stopped with one of the chosen steps in them. */
+function branchesOf(stopped: readonly Step[], chosen: ReadonlySet<number>): Set<string> {
+  const steps = new Map(stopped.map((step) => [step.id, step]));
+  const found = new Set<string>();
+  for (const id of chosen) {
+    for (let step = steps.get(id); step?.parent; step = steps.get(step.parent)) {
+      found.add(placeOf(step.parent, indexOf(step)));
+    }
+  }
+  return found;
+}
+
+function placeOf(flow: number, index: number): string {
+  return `${flow}/${index}`;
+}
+
+/** Those that are not so, and those that are. */
+function halve<T>(all: readonly T[], isSo: (one: T) => boolean): [T[], T[]] {
+  const halves = Map.groupBy(all, isSo);
+  return [halves.get(false) ?? [], halves.get(true) ?? []];
 }
 
 function withoutFailures<S extends Step>(step: S, ends: readonly EndedBranch[]): S {
   const waiting = [...step.waiting, ...ends.map(({ index }) => index)].sort((a, b) => a - b);
   // Its post may have been next: not any more.
   const place = step.phase === "stopped" ? { stoppedIn: "exec" } : { phase: "exec" };
-  return { ...step, ...place, waiting, ended: step.ended - ends.length, failedBranches: 0 };
+  return {
+    ...step,
+    ...place,
+    waiting,
+    ended: step.ended - ends.length,
+    failedBranches: step.failedBranches - ends.length,
+  };
 }
 
 /** The stopped steps that will go on: those of branches that wait for their turn. */

@@ -30,6 +30,8 @@ export interface Started {
 export interface Turned {
   view: RunView;
   isDone: boolean;
+  /** Why not, where it is not the status. */
+  refusal?: string;
 }
 
 /** What has happened in a run since somebody last looked. */

@@ -41,11 +41,16 @@ export class Checkpoints {
 
   /** What is kept, which is then kept no more. */
   take(): Checkpoint | null {
+    const checkpoint = this.read();
+    this.#longText.delete("checkpoint");
+    this.#longText.delete("checkpoint/live");
+    return checkpoint;
+  }
+
+  read(): Checkpoint | null {
     if (!this.#longText.has("checkpoint")) return null;
     const { state, steps, failedEnds, entries } = JSON.parse(this.#longText.get("checkpoint"));
     const graph = { snapshot: this.#longText.get("checkpoint/live"), entries };
-    this.#longText.delete("checkpoint");
-    this.#longText.delete("checkpoint/live");
     // An earlier version may have kept them, which knew less of a step.
     const rows = (steps as StepRow[]).map((row) => ({ ...SINCE_STORED, ...row }));
     return { state, steps: rows, failedEnds, graph };

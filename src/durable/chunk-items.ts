@@ -81,6 +81,11 @@ export class ChunkItems extends Items {
     return { ...placeOf(this.#chunks, number), job: this.#chunks.jobOf(number) };
   }
 
+  /** By which item the chunk that has one is called. */
+  firstOf(id: ItemId): number {
+    return this.#chunks.firstOf(this.numberOf(id));
+  }
+
   /** A chunk that has a job may go on whatever else is in exec: it never stopped being so. */
   override take(slot: number, nowMs: number): HeldItem | undefined {
     if (this.due === 0) return super.take(slot, nowMs);

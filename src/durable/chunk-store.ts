@@ -70,10 +70,10 @@ export class ChunkStore {
     return released;
   }
 
-  /** When the chunk is due that has an item, if it waits. */
-  dueOf(step: number, index: number): number | null {
-    const sql = "select due_ms as due from chunk where step = ? and first <= ? order by first desc limit 1";
-    return this.#sql.exec<{ due: number | null }>(sql, step, index).toArray()[0]?.due ?? null;
+  /** When a chunk is due, if it waits for its next attempt. */
+  dueOf(step: number, first: number): number | null {
+    const sql = "select due_ms as due from chunk where step = ? and first = ?";
+    return this.#sql.exec<{ due: number | null }>(sql, step, first).toArray()[0]?.due ?? null;
   }
 
   earliestDue(): number | null {

@@ -1,4 +1,5 @@
 import { toJson } from "../core/codec.ts";
+import { ChunkItems } from "./chunk-items.ts";
 import type { ItemId } from "./items.ts";
 import type { Pages } from "./pages.ts";
 import type { Store } from "./store.ts";
@@ -33,15 +34,18 @@ export function itemDetail(walk: Walk, store: Store, pages: Pages, { step, index
   return {
     ...view,
     ...(stack && view.error ? { error: { ...view.error, ...stackOf(stack.body as string) } } : {}),
-    nextAt: view.status === "deferred" ? iso(dueOf(store, step, index)) : null,
+    nextAt: view.status === "deferred" ? iso(dueOf(walk, store, { step, index })) : null,
     input: toJson(pages.item(step, index)),
     tries: store.tries.of(step, index).map(viewTry),
   };
 }
 
 /** Where a permit is waited for, nobody knows until when. */
-function dueOf(store: Store, step: number, index: number): number | null {
-  return store.items.dueOf(step, index) ?? store.chunks.dueOf(step, index);
+function dueOf({ ledger }: Walk, store: Store, id: ItemId): number | null {
+  const group = ledger.group(id.step);
+  return group instanceof ChunkItems
+    ? store.chunks.dueOf(id.step, group.firstOf(id))
+    : store.items.dueOf(id.step, id.index);
 }
 
 function stackOf(body: string): { stack?: string } {

@@ -199,14 +199,15 @@ export class ItemStore {
   }
 
   /**
-   * Makes all items of steps that have no result pending, their attempts to be made anew, but for those that are `held`. Returns
-   * how many of them had failed.
+   * Makes all items of steps that have no result pending, their attempts to be made anew, but for those that are `held`, and those
+   * that failed and are not `chosen` where some are. Returns how many of them had failed.
    */
-  reset(steps: readonly number[], held: Iterable<{ step: number; index: number }>): number {
-    // The held ones as a list that is made once, and not looked through for each item.
+  reset(steps: readonly number[], held: Iterable<Place>, chosen: Iterable<Place> | null): number {
+    // Lists that are made once, and not looked through for each item.
     const isMeant = `step in (select value from json_each(?1)) and status <> 'succeeded'
-      and (step, idx) not in (select value->>0, value->>1 from json_each(?2))`;
-    const bindings = [JSON.stringify(steps), JSON.stringify(Array.from(held, ({ step, index }) => [step, index]))];
+      and (step, idx) not in (select value->>0, value->>1 from json_each(?2))
+      and (status <> 'failed' or ?3 is null or (step, idx) in (select value->>0, value->>1 from json_each(?3)))`;
+    const bindings = [JSON.stringify(steps), placesOf(held), chosen && placesOf(chosen)];
     const failed = `from item where status = 'failed' and ${isMeant}`;
     const long = `select step, idx as "index" ${failed} and body is null`;
     const { count } = this.#sql.exec<{ count: number }>(`select count(*) as count ${failed}`, ...bindings).one();
@@ -226,12 +227,21 @@ export class ItemStore {
     return count;
   }
 
-  /** How many items of each step have a result. */
-  succeeded(steps: readonly number[]): Map<number, number> {
-    const sql = `select step, count(*) as count from item
-      where step in (select value from json_each(?)) and status = 'succeeded' group by step`;
-    const rows = this.#sql.exec<{ step: number; count: number }>(sql, JSON.stringify(steps)).toArray();
-    return new Map(rows.map(({ step, count }) => [step, count]));
+  /** How many items of each step have a result, and how many have failed. */
+  settled(steps: readonly number[]): Map<number, { succeeded: number; failed: number }> {
+    const sql = `select step, sum(status = 'succeeded') as succeeded, sum(status = 'failed') as failed from item
+      where step in (select value from json_each(?)) group by step`;
+    const rows = this.#sql
+      .exec<{ step: number; succeeded: number; failed: number }>(sql, JSON.stringify(steps))
+      .toArray();
+    return new Map(rows.map(({ step, succeeded, failed }) => [step, { succeeded, failed }]));
+  }
+
+  /** Those of some items that have failed. */
+  failedOf(places: Iterable<Place>): Place[] {
+    const sql = `select step, idx as "index" from item
+      where status = 'failed' and (step, idx) in (select value->>0, value->>1 from json_each(?))`;
+    return this.#sql.exec<{ step: number; index: number }>(sql, placesOf(places)).toArray();
   }
 
   /** Forgets all items of one step, or of all steps with a later number. */
@@ -288,6 +298,15 @@ export class ItemStore {
     this.#longText.put(`item/${item.step}/${item.index}`, item.body);
     return null;
   }
+}
+
+interface Place {
+  step: number;
+  index: number;
+}
+
+function placesOf(places: Iterable<Place>): string {
+  return JSON.stringify(Array.from(places, ({ step, index }) => [step, index]));
 }
 
 function textOf({ body }: ItemRow): number {

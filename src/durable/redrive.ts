@@ -1,6 +1,7 @@
 import { type Reopened, redriven, reopen } from "../core/redrive.ts";
 import { indexOf, type RunState } from "../core/run.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import type { ItemId } from "./items.ts";
 import type { StepRow } from "./step-store.ts";
 import type { HeldItem, Store } from "./store.ts";
 
@@ -9,28 +10,36 @@ import type { HeldItem, Store } from "./store.ts";
  * where it stood. A completed one goes back to the checkpoint before the first post that saw a failed item. Either way items that
  * have a result keep it, and failed branches that no post has seen go on where they failed. Called in a transaction.
  *
- * `held` are the items that may be in exec still.
+ * `held` are the items that may be in exec still. Of the failed items only the `chosen` are executed again, which `refusalOf` has
+ * nothing against; `null`: all.
  */
-export function redrive(store: Store, before: RunState, held: Iterable<HeldItem>, nowMs: number): void {
+export function redrive(
+  store: Store,
+  before: RunState,
+  held: Iterable<HeldItem>,
+  chosen: readonly ItemId[] | null,
+  nowMs: number,
+): void {
   const state = before.status === "completed" ? rewind(store, before, nowMs) : before;
   const open = store.steps.open();
-  const { steps, forgotten } = reopen({ open, stopped: store.steps.stopped(), failedEnds: store.steps.failedEnds() });
+  const standing = { open, stopped: store.steps.stopped(), failedEnds: store.steps.failedEnds() };
+  const { steps, forgotten } = reopen(standing, stepsOf(chosen));
   forgetEnds(store, forgotten);
-  // What a post has seen stays as it was, though the step of that post has not gone on yet.
-  const withItems = steps.flatMap(({ id, total, lateAction }) => (total > 0 && lateAction === null ? [id] : []));
+  const withItems = steps.filter(hasItems).map(({ id }) => id);
   const heldItems = [...held];
   const chunked = new Set(steps.flatMap(({ id, batchSize }) => (batchSize === null ? [] : [id])));
   // Of a chunk that is held, items may have failed that are not held with it.
   const failed = store.items.reset(
     withItems,
     heldItems.filter(({ step }) => !chunked.has(step)),
+    chosen,
   );
   store.chunks.reset(withItems, heldItems);
-  const succeeded = store.items.succeeded(withItems);
+  const settled = store.items.settled(withItems);
   const untouched = new Set(open);
   for (const step of steps) {
     if (untouched.has(step)) continue;
-    store.steps.restore(toExec(step, succeeded.get(step.id) ?? 0));
+    store.steps.restore(toExec(step, settled.get(step.id) ?? NONE_SETTLED));
     // Its items are given anew.
     if (step.stoppedIn === "prep") forgetItems(store, "=", step.id);
   }
@@ -39,12 +48,24 @@ export function redrive(store: Store, before: RunState, held: Iterable<HeldItem>
   store.saveLosses({});
 }
 
-/** Whether a step's items are all settled is never stored: they say so themselves. Of one that waits the successes are counted. */
-function toExec(step: StepRow, succeeded: number): StepRow {
+export function stepsOf(chosen: readonly ItemId[] | null): Set<number> | null {
+  return chosen && new Set(chosen.map(({ step }) => step));
+}
+
+/** What a post has seen stays as it was, though the step of that post has not gone on yet. */
+export function hasItems({ total, lateAction }: StepRow): boolean {
+  return total > 0 && lateAction === null;
+}
+
+type Settled = Pick<StepRow, "succeeded" | "failed">;
+const NONE_SETTLED: Settled = { succeeded: 0, failed: 0 };
+
+/** Whether a step's items are all settled is never stored: they say so themselves. Of one that waits the settled ones are counted. */
+function toExec(step: StepRow, settled: Settled): StepRow {
   if (step.lateAction !== null) return step;
-  if (step.phase !== "stopped") return { ...step, succeeded: 0, failed: 0 };
+  if (step.phase !== "stopped") return { ...step, ...NONE_SETTLED };
   const stoppedIn = step.stoppedIn === "post" && step.total > 0 ? "exec" : step.stoppedIn;
-  return { ...step, stoppedIn, succeeded, failed: 0 };
+  return { ...step, stoppedIn, ...settled };
 }
 
 function forgetEnds(store: Store, ends: Reopened<StepRow>["forgotten"]): void {

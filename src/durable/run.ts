@@ -3,8 +3,10 @@ import type { Answer } from "../core/limiter.ts";
 import { type Effect, type Event, NEW_RUN } from "../core/run.ts";
 import type { Happened, SentSignal, SignalRefusal, Started, StartRequest, Turned } from "./answers.ts";
 import { Audience } from "./audience.ts";
+import { refusalOf } from "./choice.ts";
 import { isCutShort, LONGEST_HOLD_MS } from "./desk.ts";
 import { deadlineExceeded } from "./faults.ts";
+import type { ItemId } from "./items.ts";
 import type { Place } from "./limiter-store.ts";
 import { Live } from "./live.ts";
 import { type Sight, sightOf } from "./onlookers.ts";
@@ -204,15 +206,20 @@ export class FlowRunObject extends ReadableRun {
     );
   }
 
-  /** Takes a finished run up again: its failed items, or branches, are executed once more. Not one in which nothing has failed. */
-  retry(): Turned | null {
+  /**
+   * Takes a finished run up again: its failed items, or branches, are executed once more, or those of its failed items that are
+   * `chosen`. Not one in which nothing has failed.
+   */
+  retry(chosen: ItemId[] | null = null): Turned | null {
+    const refusal = chosen && this.#refusalOf(chosen);
+    if (refusal) return { view: this.#view(this.#running), isDone: false, refusal };
     return this.#turn(
-      ({ walk }) => walk.isFinished && (walk.state.status !== "completed" || walk.hasFailures),
+      ({ walk }) => canRetry(walk),
       ({ walk }) => {
         this.store.commit(() => {
           // Their rows may name items that have been settled since: that these were is known only until they are open again.
           walk.ledger.slots.saveAll();
-          redrive(this.store, walk.state, walk.ledger.heldItems(), Date.now());
+          redrive(this.store, walk.state, walk.ledger.heldItems(), chosen, Date.now());
           this.#outbox?.deliveries.drop();
           this.#outbox?.recalls.drop();
         });
@@ -220,6 +227,12 @@ export class FlowRunObject extends ReadableRun {
         this.#load(false);
       },
     );
+  }
+
+  /** Why a run that can be taken up again cannot be with these of its failed items alone. */
+  #refusalOf(chosen: readonly ItemId[]): string | undefined {
+    const { walk } = this.#started ?? {};
+    return walk && canRetry(walk) ? refusalOf(this.store, walk, chosen) : undefined;
   }
 
   /** Deletes all that is stored of a run that has finished. */
@@ -594,4 +607,8 @@ function refusalOfSame(before: Pick<SentSignal, "digest">, sent: SentSignal): Si
 /** The answer to an executor of a run that there is not, or not any more. */
 function overFor({ fence }: Report): Reply {
   return { fence, isStopped: true, isClosed: true, isDone: true, steps: [], items: [] };
+}
+
+function canRetry({ isFinished, state, hasFailures }: Walk): boolean {
+  return isFinished && (state.status !== "completed" || hasFailures);
 }

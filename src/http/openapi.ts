@@ -15,13 +15,18 @@ interface Operation {
   /** The name of a schema below. */
   body?: keyof typeof BODIES;
   /** By status: the name of a schema below, or what there is instead. */
-  answers: { [status: number]: keyof typeof ANSWERS | "page" | "ndjson" | "events" | "socket" | "none" | "document" };
+  answers: { [status: number]: keyof typeof ANSWERS | "page" | "results" | "events" | "socket" | "none" | "document" };
   /** The statuses of problems. */
   problems: readonly number[];
   isOpen?: true;
 }
 
-const BODIES = { Input: schemas.input, LimitChange: schemas.limitChange, Anything: null } as const;
+const BODIES = {
+  Input: schemas.input,
+  LimitChange: schemas.limitChange,
+  Redrive: schemas.redrive,
+  Anything: null,
+} as const;
 
 const ANSWERS = {
   Health: schemas.health,
@@ -129,8 +134,8 @@ const OPERATIONS: { readonly [path: string]: { readonly [method: string]: Operat
     get: {
       summary: "The results of a batch, in input order",
       query: schemas.resultQuery,
-      answers: { 200: "ndjson" },
-      problems: [404],
+      answers: { 200: "results" },
+      problems: [400, 404],
     },
   },
   "/runs/{id}/events": {
@@ -144,7 +149,16 @@ const OPERATIONS: { readonly [path: string]: { readonly [method: string]: Operat
   "/runs/{id}/cancel": { post: { summary: "Start nothing more of it", ...TURN } },
   "/runs/{id}/pause": { post: { summary: "Begin nothing more of it until it is resumed", ...TURN } },
   "/runs/{id}/resume": { post: { summary: "Go on", ...TURN } },
-  "/runs/{id}/retry": { post: { summary: "Execute once more what has failed", ...TURN } },
+  "/runs/{id}/retry": {
+    post: {
+      summary: "Execute once more what has failed, or some of its failed items",
+      description:
+        "Items alone are refused where more have failed beside them than their node tolerates: it would fail again.",
+      body: "Redrive",
+      answers: { 202: "Run" },
+      problems: [400, 404, 409, 413, 415, 422],
+    },
+  },
   "/runs/{id}/signals/{name}": {
     post: {
       summary: "Send it something that a node waits for, or will",
@@ -315,10 +329,10 @@ function responseObject(answer: Operation["answers"][number]): Json {
       return { description: "HTML", content: { "text/html": { schema: { type: "string" } } } };
     case "socket":
       return { description: "The WebSocket, which speaks the protocol `pocketflare`" };
-    case "ndjson":
+    case "results":
       return {
-        description: "A line of JSON for each item",
-        content: { "application/x-ndjson": { schema: { type: "string" } } },
+        description: "A line for each item",
+        content: { "application/x-ndjson": { schema: { type: "string" } }, "text/csv": { schema: { type: "string" } } },
       };
     case "events":
       return {

@@ -1,13 +1,14 @@
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
-import type { InferOutput } from "valibot";
+import type { InferInput, InferOutput } from "valibot";
 import { describe } from "../core/describe.ts";
-import type { Started } from "../durable/answers.ts";
+import type { Started, Turned } from "../durable/answers.ts";
 import type { IndexPage, IndexQuery } from "../durable/index-entry.ts";
 import type { Registry } from "../durable/registry.ts";
 import type { RunIndexObject } from "../durable/run-index.ts";
 import type { ResultPage, RunView } from "../durable/view.ts";
 import { VERSION } from "../version.ts";
+import { CSV_HEAD, csvOf } from "./csv.ts";
 import { events } from "./events.ts";
 import {
   readIdempotencyKey,
@@ -28,7 +29,7 @@ import type { RunStub, Runs } from "./runs.ts";
 import * as schemas from "./schemas.ts";
 import { signal } from "./signals.ts";
 import type { Starter } from "./starter.ts";
-import { query, takes } from "./valid.ts";
+import { checkBody, query, takes } from "./valid.ts";
 import { json, writeItem, writeItemDetail, writeLog, writeRun } from "./write.ts";
 
 const LARGEST_BODY = 10 * 1024 * 1024;
@@ -73,6 +74,7 @@ type RunList = InferOutput<typeof schemas.runList>;
 type ItemList = InferOutput<typeof schemas.itemList>;
 type ItemDetail = InferOutput<typeof schemas.itemDetail>;
 type Log = InferOutput<typeof schemas.log>;
+type ResultQuery = InferOutput<typeof schemas.resultQuery>;
 
 /** The HTTP API, to be mounted under any path. Only what is there before `auth` may be called by anybody. */
 export function routes(doors: Doors) {
@@ -162,13 +164,13 @@ export function routes(doors: Doors) {
       .get("/runs/:id/input", (context) => input(context, runs))
       .get("/runs/:id/live", (context) => live(context, (open) => runs.get(context.req.param("id"), open)))
       .get("/runs/:id/results", query(schemas.resultQuery), (context) =>
-        results(context.req.param("id"), context.req.valid("query").node ?? null, runs),
+        results(context.req.param("id"), context.req.valid("query"), runs),
       )
       .get("/runs/:id/events", (context) => events(context, runs))
       .post("/runs/:id/cancel", (context) => turn(context, runs, "cancel"))
       .post("/runs/:id/pause", (context) => turn(context, runs, "pause"))
       .post("/runs/:id/resume", (context) => turn(context, runs, "resume"))
-      .post("/runs/:id/retry", (context) => turn(context, runs, "retry"))
+      .post("/runs/:id/retry", limit, takes<InferInput<typeof schemas.redrive>>(), (context) => retry(context, runs))
       .post("/runs/:id/signals/:name", limit, takes<unknown>(), (context) => signal(context, runs))
       .delete("/runs/:id", (context) => forget(context, runs))
       .get("/limits", (context) => limits.list(context))
@@ -209,15 +211,26 @@ async function input(context: Context, runs: Runs) {
 type Turn = "cancel" | "pause" | "resume" | "retry";
 
 /** Asks something of a run that is not possible in every status. */
-async function turn(context: Context, runs: Runs, what: Turn) {
+async function turn(
+  context: Context,
+  runs: Runs,
+  what: Turn,
+  ask: (run: RunStub) => Promise<Turned | null> = (run) => run[what](),
+) {
   const id = context.req.param("id") as string;
-  const { view, isDone } = await runs.get(id, async (run, tries) => {
-    const turned = await run[what]();
+  const { view, isDone, refusal } = await runs.get(id, async (run, tries) => {
+    const turned = await ask(run);
     // Where the answer to an earlier try was lost, that one may have done it.
-    return turned && { view: turned.view, isDone: turned.isDone || (tries > 1 && wasDone(what, turned.view)) };
+    return turned && { ...turned, isDone: turned.isDone || (tries > 1 && wasDone(what, turned.view)) };
   });
-  if (!isDone) throw new Problem(409, refusalOf(what, view));
+  if (!isDone) throw new Problem(409, refusal ?? refusalOf(what, view));
   return json<Run, 202>(writeRun(view), 202);
+}
+
+/** Takes a finished run up again, with all that has failed or some of its items. */
+async function retry(context: Context, runs: Runs) {
+  const { items = null } = checkBody(schemas.redrive, await readJson(context));
+  return turn(context, runs, "retry", (run) => run.retry(items));
 }
 
 function wasDone(what: Turn, { status, redriveCount, finishedAt }: RunView): boolean {
@@ -309,15 +322,21 @@ async function runCron(context: Context, crons: CronDoor) {
 }
 
 /** Streams results page by page: neither this Worker nor the run ever holds all of them. */
-async function results(id: string, node: string | null, runs: Runs): Promise<Response> {
-  let page: ResultPage | null = await runs.get(id, (run: RunStub) => run.results(node, null, 0));
+async function results(id: string, { node, format }: ResultQuery, runs: Runs): Promise<Response> {
+  let page: ResultPage | null = await runs.get(id, (run: RunStub) => run.results(node ?? null, null, 0));
+  const isCsv = format === "csv";
+  let head = isCsv ? CSV_HEAD : "";
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       const { step, lines, next } = page as ResultPage;
       page = next === null ? null : await runs.get(id, (run) => run.results(null, step, next));
-      if (lines !== "") controller.enqueue(new TextEncoder().encode(lines));
+      const text = head + (isCsv ? csvOf(lines) : lines);
+      head = "";
+      if (text !== "") controller.enqueue(new TextEncoder().encode(text));
       if (page === null) controller.close();
     },
   });
-  return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
+  return new Response(body, {
+    headers: { "content-type": isCsv ? "text/csv; charset=utf-8" : "application/x-ndjson" },
+  });
 }

@@ -63,7 +63,10 @@ export const stepQuery = v.object({ limit: listed, cursor: v.optional(cursor(/^\
 
 export const logQuery = v.object({ after: v.optional(numberFrom(0, Number.MAX_SAFE_INTEGER), "0") });
 
-export const resultQuery = v.object({ node: v.optional(v.string()) });
+export const resultQuery = v.object({
+  node: v.optional(v.string()),
+  format: v.optional(oneOf(["ndjson", "csv"]), "ndjson"),
+});
 
 // Bodies.
 
@@ -74,6 +77,27 @@ function bound(key: keyof BudgetChange, most: number) {
 
 const keyMessage = `Expected \`key\` to be a string of up to ${LONGEST_KEY} characters`;
 const BOUNDS = ["requests", "tokens", "periodMs", "concurrency"] as const;
+
+const MOST_CHOSEN = 1_000;
+const placeMessage = 'Expected an item such as { "step": 1, "index": 0 }';
+const chosenMessage = `Expected \`items\` to be a list of 1 to ${MOST_CHOSEN} items such as [{ "step": 1, "index": 0 }]`;
+const place = v.pipe(v.number(placeMessage), v.safeInteger(placeMessage), v.minValue(0, placeMessage));
+
+/** Which failed items a redrive is to execute; all where none are named. */
+export const redrive = v.pipe(
+  v.object(
+    {
+      items: v.optional(
+        v.pipe(
+          v.array(v.strictObject({ step: place, index: place }, placeMessage), chosenMessage),
+          v.minLength(1, chosenMessage),
+          v.maxLength(MOST_CHOSEN, chosenMessage),
+        ),
+      ),
+    },
+    'Expected a JSON object such as { "items": [{ "step": 1, "index": 0 }] }, or no body',
+  ),
+);
 
 /** A change of a limit. */
 export const limitChange = v.pipe(

@@ -34,13 +34,14 @@ const COLLECT = { onItemError: "collect" } as const;
 const REDRIVE: Redrive = { atMs: 5000, status: "failed", completionReason: "item-failed", failed: 2 };
 
 /** What a run's object does with its rows when it is redriven. */
-function redrive(machine: Machine): ReturnType<typeof reopen<Step>> {
+function redrive(machine: Machine, chosen: number[] | null = null): ReturnType<typeof reopen<Step>> {
   const all = [...machine.steps.values()];
-  const made = reopen({
+  const standing = {
     open: machine.open,
     stopped: all.filter(({ phase }) => phase === "stopped"),
     failedEnds: machine.ends.filter(({ error }) => error !== null),
-  });
+  };
+  const made = reopen(standing, chosen && new Set(chosen));
   for (const step of made.steps) machine.steps.set(step.id, step);
   for (const end of made.forgotten) machine.ends.splice(machine.ends.indexOf(end), 1);
   machine.run = redriven(machine.run, REDRIVE);

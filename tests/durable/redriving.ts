@@ -29,6 +29,7 @@ export async function unharmed(world: World, flow: string, input: object): Promi
 export interface Item {
   node: string;
   branch: string;
+  step: number;
   index: number;
   status: string;
   attempts: number;

@@ -16,7 +16,8 @@ export const items = command({
   name: "items",
   takes: ["<id>"],
   about: "List the items of a run",
-  details: "With --json it is NDJSON: an item a line.",
+  details:
+    "An item is named by its step and its index, as `retry --item` takes it. With --json it is NDJSON: an item a line.",
   flags: {
     status: { value: "STATUS", about: "Only pending, running, deferred, succeeded, failed or canceled ones" },
     node: { value: "NODE", about: "Only those of a node" },
@@ -28,7 +29,7 @@ export const items = command({
     if (all && limit !== undefined) throw new UsageError("Expected `--limit` or `--all`, got both");
     let left = all ? Number.POSITIVE_INFINITY : wholeNumber("limit", limit ?? DEFAULT_LIMIT, 1, MOST);
     let cursor: string | null = null;
-    const table = new Table("NODE", "BRANCH", ">INDEX", "STATUS", ">ATTEMPTS", "TOOK", "RESULT");
+    const table = new Table("NODE", "BRANCH", ">ITEM", "STATUS", ">ATTEMPTS", "TOOK", "RESULT");
     do {
       const query = { status, node, limit: Math.min(PAGE, left), cursor: cursor ?? undefined };
       const page: ItemList = await api.get<ItemList>(`${path("runs", id)}/items${search(query)}`);
@@ -41,7 +42,7 @@ export const items = command({
   },
 });
 
-function rowOf({ node, branch, index, status, attempts, startedAt, finishedAt, result, error }: Item): string[] {
+function rowOf({ node, branch, step, index, status, attempts, startedAt, finishedAt, result, error }: Item): string[] {
   const outcome = error ? `${error.name}: ${error.message}` : (JSON.stringify(result) ?? "");
-  return [node, branch || "-", String(index), status, String(attempts), between(startedAt, finishedAt), outcome];
+  return [node, branch || "-", `${step}-${index}`, status, String(attempts), between(startedAt, finishedAt), outcome];
 }

@@ -8,10 +8,13 @@ export const results = command({
   name: "results",
   takes: ["<id>"],
   about: "Print the results of a run's latest batch as NDJSON, in the order of its input",
-  flags: { node: { value: "NODE", about: "Those of a node" } },
+  flags: {
+    node: { value: "NODE", about: "Those of a node" },
+    csv: { about: "As CSV, for a spreadsheet" },
+  },
   example: 'npx pocketflare results "$run" > out.ndjson',
-  async run({ api, words: [id = ""], given: { node }, isJson }) {
-    const { body } = await api.ask(`${path("runs", id)}/results${search({ node })}`);
+  async run({ api, words: [id = ""], given: { node, csv }, isJson }) {
+    const { body } = await api.ask(`${path("runs", id)}/results${search({ node, format: csv ? "csv" : undefined })}`);
     if (!body) return;
     const source = Readable.fromWeb(body as ReadableStream);
     try {

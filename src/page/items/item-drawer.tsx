@@ -32,7 +32,7 @@ export function ItemDrawer({ run, place, live, version }: Props) {
     <Dialog isSide title={`Item ${number(place.index)} of step ${place.step}`} onClose={() => setQuery({ item: null })}>
       <div class="buttons item-buttons">
         <Copy text={() => location.href} label="Copy link" what="The link is copied" />
-        {item?.status === "failed" && run.finishedAt !== null && <Retry run={run} />}
+        {item?.status === "failed" && run.finishedAt !== null && <Retry run={run} place={place} />}
       </div>
       {error !== null && <p role="alert">{error}</p>}
       {item ? <Detail item={item} /> : error === null && <p class="soft">Loading…</p>}
@@ -71,17 +71,18 @@ function useItem(id: string, { step, index }: Place, live: ItemsSource, version:
   return shown?.key === key ? shown : { item: null, error: null };
 }
 
-function Retry({ run }: { run: RunOutline }) {
-  const { failed } = run.items;
-  const what = `${number(failed)} failed ${failed === 1 ? "item" : "items"}`;
+function Retry({ run: { id, items }, place }: { run: RunOutline; place: Place }) {
   const retry = async () => {
-    const text = "What has a result is not executed again.";
-    if (!(await confirm({ title: `Retry ${what}?`, text, yes: "Retry" }))) return;
-    await attempt(() => send<Run>("POST", path("runs", run.id, "retry")).then(() => say(`${what} are tried again`)));
+    const text = `The ${number(items.failed - 1)} other failed ones stay as they are.`;
+    if (!(await confirm({ title: "Retry 1 item?", text, yes: "Retry" }))) return;
+    await attempt(async () => {
+      await send<Run>("POST", path("runs", id, "retry"), { items: [place] });
+      say("The item is tried again");
+    });
   };
   return (
     <button type="button" onClick={retry}>
-      Retry {what}
+      Retry this item
     </button>
   );
 }

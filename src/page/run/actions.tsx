@@ -15,6 +15,7 @@ interface Props {
   live: RunLive;
 }
 
+const FORMATS = ["ndjson", "csv"];
 const TURNS = { cancel: "canceling…", pause: "pausing…", resume: "resuming…", retry: "retrying…" };
 
 /** What can be done with a run, as its status allows. */
@@ -30,7 +31,9 @@ export function Actions({ run, live }: Props) {
       {!isOver && <Act label="Cancel" isBusy={isBusy} isDanger act={() => cancel(live, run)} />}
       {canRetry && <Act label="Retry failed" isBusy={isBusy} act={() => retry(live, run)} />}
       <Act label="Rerun" isBusy={isBusy} act={() => rerun(live, run)} />
-      <Act label="Download results" isBusy={isBusy} act={() => download(id)} />
+      {FORMATS.map((format) => (
+        <Act key={format} label={`Download ${format.toUpperCase()}`} isBusy={isBusy} act={() => download(id, format)} />
+      ))}
       <Copy
         text={() => curlOf({ method: "GET", url: `${location.origin}${BASE}${path("runs", id)}` })}
         label="Copy curl"
@@ -94,8 +97,8 @@ async function forget(live: RunLive, { id, items }: RunOutline): Promise<void> {
   });
 }
 
-async function download(id: string): Promise<void> {
-  save(`${id}.ndjson`, await (await ask(`${path("runs", id)}/results`)).blob());
+async function download(id: string, format: string): Promise<void> {
+  save(`${id}.${format}`, await (await ask(`${path("runs", id)}/results?format=${format}`)).blob());
 }
 
 function counted(count: number, what: string): string {
