@@ -2,8 +2,9 @@ import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { chromiumOnPath, NO_CHROMIUM } from "./tests/page/browser/chromium.ts";
 
-/** Tests of servers that measure how soon things happen. */
-const TIMED = ["limits*", "resume"].map((name) => `tests/restart/${name}.test.ts`);
+/** Tests of servers that measure how soon things happen, and of some that measure how much of a limit is used. */
+const TIMED = ["limits-*", "resume"].map((name) => `tests/restart/${name}.test.ts`);
+const USE = "tests/restart/limits.test.ts";
 
 /** Tests of the page in a browser; one of them measures how long its tasks are. */
 const page = {
@@ -25,6 +26,8 @@ const SOAKS = process.env["VITE_SOAK"] ? [] : ["tests/restart/doors-vendor.test.
 const restart = {
   globalSetup: "tests/restart/setup.ts",
   testTimeout: 120_000,
+  // A folder with all that npm installs is not removed in a moment where others write as well.
+  hookTimeout: 60_000,
   execArgv: ["--disable-warning=ExperimentalWarning"], // node:sqlite
 };
 
@@ -37,6 +40,8 @@ export default defineConfig({
       {
         test: {
           name: "node",
+          // Pure functions: they leave nothing behind.
+          isolate: false,
           include: ["core", "triggers", "batches", "worker", "page"].map((room) => `tests/${room}/**/*.test.ts`),
           exclude: ["tests/page/browser"],
         },
@@ -55,7 +60,7 @@ export default defineConfig({
           ...restart,
           name: "restart",
           include: ["tests/restart/**/*.test.ts", "tests/cli/**/*.test.ts"],
-          exclude: [...TIMED, ...SOAKS],
+          exclude: [...TIMED, USE, ...SOAKS],
           sequence: { groupOrder: 1 },
         },
       },
@@ -69,8 +74,11 @@ export default defineConfig({
         },
       },
       {
-        // One file at a time, and after the rest.
-        test: { ...restart, name: "timed", include: TIMED, fileParallelism: false, sequence: { groupOrder: 2 } },
+        // They do little but wait, so some may do it together, after the rest.
+        test: { ...restart, name: "timed", include: TIMED, maxWorkers: 3, sequence: { groupOrder: 2 } },
+      },
+      {
+        test: { ...restart, name: "use", include: [USE], fileParallelism: false, sequence: { groupOrder: 3 } },
       },
       {
         test: {
@@ -78,7 +86,7 @@ export default defineConfig({
           name: "measured",
           include: hasBrowser ? [MEASURED] : [],
           fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

@@ -6,7 +6,7 @@ import { chunked, type Piece, type Pieced, pieces, setOptions } from "./chunk-pi
 import { atRest, change, limitOf, newKey, seen } from "./limited.ts";
 import { itemsOf, redriven } from "./redriving.ts";
 import { newStage, type Stage } from "./stage.ts";
-import { crash, finished, ran, runOf, start } from "./support.ts";
+import { call, crash, finished, ran, runOf, start } from "./support.ts";
 
 let stage: Stage;
 let key: string;
@@ -48,6 +48,20 @@ describe("a call for many items", () => {
       [16, 17],
     ]);
     await atRest("hourly", key);
+  });
+
+  it("says when it is tried again: each of its own items alone, and not those behind, which wait for a permit", async () => {
+    limited(at("hourly"), { batchSize: 4, maxRetries: 2, wait: 3600 });
+    const { id } = await start("chunked", { pieces: pieces(18, { 9: { spoils: 1 } }, { key }) });
+    await seen(id, { status: "waiting", items: { succeeded: 8, deferred: 10 } });
+    const nextOf = async (index: number) => {
+      const [{ step } = { step: 0 }] = await itemsOf(id);
+      return (await (await call(`/runs/${id}/items/${step}/${index}`)).json<{ nextAt: string | null }>()).nextAt;
+    };
+    const nexts = await Promise.all([7, 8, 9, 11, 12, 17].map(nextOf));
+    const due = expect.stringMatching(/^20/);
+    expect(nexts).toEqual([null, due, due, due, null, null]);
+    expect(new Set(nexts).size).toBe(2);
   });
 
   it("takes one place of a limit's concurrency", async () => {

@@ -7,7 +7,8 @@ import type { Site } from "./server.ts";
 /** The runs whose objects are in memory: those whose databases are open, by the names of their files. */
 export function awake(site: Site): Set<string> {
   const folder = join(site.state, "do", "restart-FlowRun");
-  const files = readdirSync(`/proc/${runtimeOf(site)}/fd`).map((fd) => linkOf(`/proc/${runtimeOf(site)}/fd/${fd}`));
+  const open = `/proc/${runtimeOf(site)}/fd`;
+  const files = readdirSync(open).map((fd) => linkOf(join(open, fd)));
   return new Set(files.filter((file) => file.startsWith(folder) && /\/[0-9a-f]{64}\.sqlite$/.test(file)));
 }
 

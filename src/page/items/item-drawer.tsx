@@ -71,9 +71,9 @@ function useItem(id: string, { step, index }: Place, live: ItemsSource, version:
   return shown?.key === key ? shown : { item: null, error: null };
 }
 
-function Retry({ run: { id, items }, place }: { run: RunOutline; place: Place }) {
+function Retry({ run: { id }, place }: { run: RunOutline; place: Place }) {
   const retry = async () => {
-    const text = `The ${number(items.failed - 1)} other failed ones stay as they are.`;
+    const text = "Other failed items stay as they are.";
     if (!(await confirm({ title: "Retry 1 item?", text, yes: "Retry" }))) return;
     await attempt(async () => {
       await send<Run>("POST", path("runs", id, "retry"), { items: [place] });

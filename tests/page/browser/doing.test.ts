@@ -35,11 +35,17 @@ test("a run is started from the form, watched to its end, and what failed in it 
   await drawer.getByText("The invoice of T-1004 came twice.").first().waitFor();
   await drawer.getByText("The vendor answered 503 to T-1004").first().waitFor();
   expect(await drawer.getByText("The vendor answered 503 to T-1004").count()).toBeGreaterThan(1);
-  await drawer.getByRole("button", { name: "Close" }).click();
 
   await site.heal(id);
+  await drawer.getByRole("button", { name: "Retry this item" }).click();
+  await agree(page, /Retry 1 item.*Other failed items stay/s);
+  await drawer.getByText("after 1 redrive").waitFor();
+  await expect.poll(async () => (await site.run(id)).items).toMatchObject({ succeeded: 35, failed: 7 });
+  await drawer.getByRole("button", { name: "Close" }).click();
+  await status(page, "completed");
+
   await page.getByRole("button", { name: "Retry failed" }).click();
-  await agree(page, /8 failed items/);
+  await agree(page, /7 failed items/);
   await expect.poll(async () => (await site.run(id)).items.succeeded).toBe(42);
   await openTab(page, "Overview");
   await status(page, "completed");
@@ -64,15 +70,16 @@ test("a long run is paused, resumed and canceled", async () => {
 test("a run is started again with the same input, and its results are downloaded", async () => {
   const { id } = await site.ended("summarize", { count: 25 });
   const { page } = await open(site, `#/runs/${id}`);
-  const [download] = await Promise.all([
-    page.waitForEvent("download"),
-    page.getByRole("button", { name: "Download results" }).click(),
-  ]);
-  const lines = readFileSync(await download.path(), "utf8")
-    .trimEnd()
-    .split("\n");
-  expect(lines).toHaveLength(25);
-  expect(download.suggestedFilename()).toMatch(/\.ndjson$/);
+  const downloaded = async (format: string) => {
+    const button = page.getByRole("button", { name: `Download ${format.toUpperCase()}` });
+    const [download] = await Promise.all([page.waitForEvent("download"), button.click()]);
+    expect(download.suggestedFilename()).toBe(`${id}.${format}`);
+    return readFileSync(await download.path(), "utf8")
+      .trimEnd()
+      .split("\n");
+  };
+  expect(await downloaded("ndjson")).toHaveLength(25);
+  expect((await downloaded("csv"))[0]).toBe("index,status,result,error\r");
 
   await page.getByRole("button", { name: "Rerun" }).click();
   await agree(page, /input/);
