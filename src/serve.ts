@@ -16,6 +16,7 @@ import { bearer } from "./http/auth.ts";
 import { callObject } from "./http/call.ts";
 import { LimitRoutes } from "./http/limits.ts";
 import { Problem, problemResponse } from "./http/problem.ts";
+import { queueView } from "./http/queue.ts";
 import { routes } from "./http/routes.ts";
 import { Runs } from "./http/runs.ts";
 import { Starter } from "./http/starter.ts";
@@ -58,7 +59,10 @@ export interface ServeOptions<F extends Flows = Flows> {
   executor?: "object" | "queue";
   /** For how long finished runs are kept, unless their flow says otherwise. Default: `{ completed: "30d", failed: "30d" }`. */
   retain?: Retain;
-  /** The name of the queue binding through which a consumer is called. Default `EXECUTIONS`. */
+  /**
+   * The name of the queue binding through which a consumer is called. Default `EXECUTIONS`. A binding of that name and `_DEAD`, to its
+   * dead letter queue, has the page show what was given up.
+   */
   queue?: string;
 }
 
@@ -156,6 +160,7 @@ export function serve<const F extends Flows>(options: ServeOptions<F>): Served {
     starter,
     crons,
     webhooks,
+    queue: () => queueView(queue),
     list,
     watch: index,
     auth,

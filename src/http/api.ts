@@ -33,4 +33,5 @@ export type CronList = InferOutput<typeof schemas.cronList>;
 export type Cron = InferOutput<typeof schemas.cron>;
 export type WebhookList = InferOutput<typeof schemas.webhookList>;
 export type Webhook = WebhookList["webhooks"][number];
+export type Queue = InferOutput<typeof schemas.queue>;
 export type Problem = InferOutput<typeof schemas.problem>;

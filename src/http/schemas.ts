@@ -359,6 +359,11 @@ const logEvent = v.variant("type", [
 /** The latest events of a run; `last` is the number of the last of them, and 0 where there is none. */
 export const log = v.object({ events: v.array(logEvent), last: count });
 
+const backlog = v.nullable(v.object({ count, bytes: count, oldestAt: v.nullable(isoTime) }));
+
+/** What is on the queue of executors and not acknowledged yet, and on its dead letter queue; null where there is none. */
+export const queue = v.object({ backlog, dead: backlog });
+
 export const webhookList = v.object({ webhooks: v.array(v.object({ name: v.string(), flow: v.string() })) });
 
 /** What a WebSocket at `/runs/:id/live` tells: at first all, then what has changed. */

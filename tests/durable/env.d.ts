@@ -4,6 +4,7 @@ declare namespace Cloudflare {
     API_TOKEN?: string;
     POCKETFLARE_OPEN?: string;
     EXECUTIONS?: Queue;
+    EXECUTIONS_DEAD?: Queue;
   }
   interface GlobalProps {
     mainModule: typeof import("./worker.ts");

@@ -1,3 +1,4 @@
+import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type * as api from "../../src/http/api.ts";
 import { newRunId } from "../../src/http/ids.ts";
@@ -414,6 +415,19 @@ describe("a run that there is not", () => {
       }
     },
   );
+});
+
+describe("GET /queue", () => {
+  it("says what waits on the queue of executors, and on the one of those that were given up", async () => {
+    expect(await read<api.Queue>("/queue")).toEqual({
+      backlog: { count: expect.any(Number), bytes: expect.any(Number), oldestAt: null },
+      dead: { count: 0, bytes: 0, oldestAt: null },
+    });
+    for (const text of ["one", "two"]) await env.EXECUTIONS_DEAD?.send(text);
+    const { dead } = await read<api.Queue>("/queue");
+    expect(dead).toEqual({ count: 2, bytes: expect.any(Number), oldestAt: expect.stringMatching(/^20.*Z$/) });
+    expect(dead?.bytes).toBeGreaterThan(0);
+  });
 });
 
 describe("GET /webhooks", () => {

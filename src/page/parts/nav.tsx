@@ -1,8 +1,12 @@
+import type { Queue } from "../../http/api.ts";
 import { linkTo, route } from "../route.ts";
+import { number } from "./format.ts";
 import { usePoll } from "./poll.tsx";
 import { ThemeSwitch } from "./theme.tsx";
 import { TokenButton } from "./token.tsx";
 import "./nav.css";
+
+const QUEUE_MS = 15_000;
 
 /** The places that the page has, by their first part. */
 export const ROOMS: { [room: string]: string } = {
@@ -31,11 +35,24 @@ export function Header() {
         ))}
       </nav>
       <div class="tools">
+        <QueueState />
         <Version />
         <TokenButton />
         <ThemeSwitch />
       </div>
     </header>
+  );
+}
+
+/** What waits on the queue of executors, where there is one; its dead letters stand out. */
+function QueueState() {
+  const { value } = usePoll<Queue>("/queue", QUEUE_MS);
+  const { backlog = null, dead = null } = value ?? {};
+  return (
+    <>
+      {backlog && <span class="soft">Queue: {number(backlog.count)}</span>}
+      {dead !== null && dead.count > 0 && <span class="wrong">⚠ {number(dead.count)} dead</span>}
+    </>
   );
 }
 
