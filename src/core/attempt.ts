@@ -9,8 +9,8 @@ export interface ExecContext {
   /** The same for one attempt of one item however often a crash repeats it, another for each retry and redrive. */
   readonly idempotencyKey: string;
   /**
-   * Says how many tokens this call has used in all. A limit takes the node's estimate for it until then, and gives back or
-   * claims the difference. The latest word counts.
+   * Says how many tokens this call has used in all: its run counts them. A limit takes the node's estimate for it until then, and
+   * gives back or claims the difference. The latest word counts.
    *
    * @example context.settle(response.usage.total_tokens);
    */

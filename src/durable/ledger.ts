@@ -47,6 +47,8 @@ export class Ledger {
   readonly slots: Slots;
   readonly demand: Demand;
   readonly waits = new Waits();
+  /** What calls have said that they used, ever. */
+  tokens = 0;
   /** For those who look on. */
   readonly moved = new Moved();
   /** When the first deferred item is due. */
@@ -76,6 +78,7 @@ export class Ledger {
   /** Takes up the items of steps that were in exec when the object was lost. */
   restore(steps: readonly StepRow[], nowMs: number): void {
     this.slots.restore(nowMs);
+    this.tokens = this.#store.tokens();
     const known = this.#store.items.statesOf(steps.map(({ id }) => id));
     const needs = this.#store.items.soloNeeds(steps.map(({ id }) => id));
     for (const step of steps) this.open(step, needs.get(step.id) ?? null);
@@ -290,17 +293,22 @@ export class Ledger {
     const rows = noRows();
     const fields: Settled["fields"] = [];
     const late: number[] = [];
+    const { tokens } = this;
     for (const outcome of outcomes) {
       const group = this.#groups.get(outcome.step);
       const stray = this.#strays.size > 0 ? this.#strayOf(id, outcome) : undefined;
       if (stray && !group) for (const step of this.#strays.late(stray, outcome, rows, nowMs)) late.push(step);
       // A stale executor's successor may have it in exec.
-      if (stray && isCurrent && !("isMore" in outcome)) this.#endStray(stray, nowMs, endingOf(outcome));
+      if (stray && isCurrent && !("isMore" in outcome)) {
+        this.#endStray(stray, nowMs, endingOf(outcome));
+        this.tokens += outcome.tokens ?? 0;
+      }
       const held = group?.heldItem(outcome) ?? null;
       const isOwn = held?.slot === id && held.attempts === outcome.attempts;
       const isHolder = isCurrent && isOwn && group?.isSame(outcome) === true;
       const unused = group?.pool.isLimited ? group.permitsOf(outcome) : [];
       if (group && isHolder) this.#noteTries(group, outcome, held?.claimedMs ?? null, nowMs);
+      if (isHolder && !("isMore" in outcome)) this.tokens += outcome.tokens ?? 0;
       if (!group?.settle(outcome, isHolder, rows, nowMs, random())) continue;
       // It had been given a permit to be executed once more.
       if (unused.length > 0 && group.permitsOf(outcome) !== unused) this.#news.unused.push(...unused);
@@ -311,6 +319,7 @@ export class Ledger {
       if (held && group.heldItem(outcome) !== held) this.#letGo(held, nowMs, isHolder ? endingOf(outcome) : LOST);
       this.#giveUp(group.takeEmptied(), nowMs);
     }
+    if (this.tokens > tokens) this.#store.saveTokens(this.tokens);
     return { ...this.#settled(rows), late, fields };
   }
 

@@ -19,7 +19,8 @@ create table run (
   revision integer not null default 0, -- rises whenever the state is written
   started_by text not null default '{"type":"http","name":null}', -- Trigger, JSON
   callback text,            -- the URL that is told when the run has ended
-  is_deleted integer not null default 0 -- all of it is about to be deleted
+  is_deleted integer not null default 0, -- all of it is about to be deleted
+  tokens integer not null default 0 -- what calls have said that they used: written by reports that say so
 ) without rowid;
 
 -- One visit of a node. Inserted by the commit in which prep began or ended; updated when it is done, and by a batch flow
@@ -236,6 +237,7 @@ alter table step add column started_ms integer;
 alter table step add column finished_ms integer;
 ${TRY_TABLE}`,
   },
+  { table: "run", column: "tokens", sql: "alter table run add column tokens integer not null default 0" },
 ] as const;
 
 function tableOf(name: string): string {

@@ -181,6 +181,14 @@ export class Store {
     this.#sql.exec("update run set lives = ?", lives);
   }
 
+  tokens(): number {
+    return this.#sql.exec<{ tokens: number }>("select tokens from run").one().tokens;
+  }
+
+  saveTokens(tokens: number): void {
+    this.#sql.exec("update run set tokens = ?", tokens);
+  }
+
   saveLosses(losses: Losses): void {
     this.#sql.exec("update run set losses = ?", JSON.stringify(losses));
   }

@@ -42,6 +42,8 @@ export interface RunSummary {
 
 /** All that there is to say of a run but its output, which may be long. */
 export interface RunOutline extends RunSummary {
+  /** What calls of exec have said that they used, by `settle`. */
+  tokens: number;
   warnings: string[];
   /** The latest redrives: what the run was before, and how many of its items had failed. */
   redrives: (Omit<Redrive, "atMs"> & { at: string })[];
@@ -157,6 +159,7 @@ export function outline(walk: Walk, store: Store, rest: Rest | null, nowMs: numb
   const { callback } = walk.row;
   return {
     ...summarize(walk, rest, nowMs),
+    tokens: walk.ledger.tokens,
     warnings,
     redrives: redrives.map(({ atMs, ...redrive }) => ({ at: iso(atMs) as string, ...redrive })),
     waitsFor: waitsOf(walk),

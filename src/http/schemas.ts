@@ -214,6 +214,7 @@ const delivery = v.object({
 
 const outline = {
   ...summary,
+  tokens: count,
   warnings: v.array(v.string()),
   redrives: v.array(
     v.object({ at: isoTime, status: v.string(), completionReason: v.nullable(v.string()), failed: count }),

@@ -17,6 +17,8 @@ interface Told {
   /** How often the failed ones had been tried before. */
   attempts?: number;
   retryable?: false;
+  /** What each call says that it used. */
+  tokens?: number;
   isClaiming?: boolean;
   received?: number;
 }
@@ -87,7 +89,8 @@ export class HandExecutor {
 
   /** A report whose answer is lost on the way. */
   async unheard({ done = [], failed = [], retryable, ...more }: Told): Promise<Reply> {
-    const of = (index: number) => ({ step: 2, index, attempts: more.attempts ?? this.hand.get(index) ?? 0 });
+    const used = more.tokens === undefined ? {} : { tokens: more.tokens };
+    const of = (index: number) => ({ step: 2, index, attempts: more.attempts ?? this.hand.get(index) ?? 0, ...used });
     const failure = { name: "Error", message: "busy", ...(retryable === false ? { retryable } : {}) };
     const report: Report = {
       slot: this.#order.slot,

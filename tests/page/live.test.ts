@@ -15,7 +15,7 @@ function runOf(fields: Partial<RunOutline> = {}): RunOutline {
     ...{ id: "01K", flow: "summarize", version: null, trigger: { type: "http", name: null }, status: "running" },
     ...{ createdAt: AT, startedAt: AT, finishedAt: null, resumesAt: null, step: null, items: NONE, executions: 0 },
     ...{ executors: 0, action: null, error: null, completionReason: null, redriveCount: 0, warnings: [], redrives: [] },
-    ...{ waitsFor: [], signals: [], callback: null },
+    ...{ waitsFor: [], signals: [], callback: null, tokens: 0 },
     ...fields,
   };
 }

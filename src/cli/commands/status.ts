@@ -51,10 +51,11 @@ function factsOf(run: Run): [string, string][] {
   return facts.filter((fact): fact is [string, string] => fact[1] !== null);
 }
 
-function itemsOf({ items: { total, ...counts }, executions }: Run): string {
+function itemsOf({ items: { total, ...counts }, executions, tokens }: Run): string {
   const parts = Object.entries(counts).filter(([, count]) => count > 0);
   const shares = parts.map(([name, count]) => `${number(count)} ${name}`);
-  return `${[`${number(total)} in all`, ...shares].join(", ")}; ${number(executions)} executions`;
+  const used = tokens > 0 ? `, ${number(tokens)} tokens` : "";
+  return `${[`${number(total)} in all`, ...shares].join(", ")}; ${number(executions)} executions${used}`;
 }
 
 function waitOf({ node, signal, until }: Run["waitsFor"][number]): string {

@@ -106,6 +106,7 @@ function Facts({ run }: { run: RunOutline }) {
       {run.completionReason && <Fact name="Reason">{run.completionReason}</Fact>}
       <Fact name="Executions">{number(run.executions)}</Fact>
       <Fact name="Executors">{number(run.executors)}</Fact>
+      {run.tokens > 0 && <Fact name="Tokens">{number(run.tokens)}</Fact>}
       {run.version !== null && (
         <Fact name="Version">
           <bdi>{run.version}</bdi>
