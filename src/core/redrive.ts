@@ -34,7 +34,8 @@ export interface Reopened<S extends Step> {
 
 /**
  * Lets failed branches wait to go on where they stood, if their batch flow is still under way, and so on into what was stopped with
- * them. Where steps are `chosen`, only those branches that hold one of them; the others have failed as before. Pure: says what the
+ * them. Where steps are `chosen`, only those branches of flows under way that hold one of them; the others have failed as before. What
+ * was stopped itself goes on with all of its branches: of these, those fail again of which an item stays failed. Pure: says what the
  * steps are then. They go on as the width of their flow allows.
  */
 export function reopen<S extends Step>(standing: Standing<S>, chosen: ReadonlySet<number> | null): Reopened<S> {
@@ -45,7 +46,8 @@ export function reopen<S extends Step>(standing: Standing<S>, chosen: ReadonlySe
   const found = [...open];
   const reopened: Reopened<S> = { steps: [], forgotten: [] };
   for (const step of found) {
-    const isMeant = ({ index }: EndedBranch) => meant?.has(placeOf(step.id, index)) ?? true;
+    const isMeant = ({ index }: EndedBranch) =>
+      meant === null || step.phase === "stopped" || meant.has(placeOf(step.id, index));
     const [left, again] = halve(endsOf.get(step.id) ?? [], isMeant);
     const stay = new Set(left.map(({ index }) => index));
     for (const child of stoppedIn.get(step.id) ?? []) if (!stay.has(indexOf(child))) found.push(child);

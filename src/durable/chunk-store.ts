@@ -1,4 +1,5 @@
 import type { JobState } from "./chunks.ts";
+import { type Place, placesOf } from "./item-store.ts";
 import { inStatements } from "./text.ts";
 
 /** A chunk that has something to say. */
@@ -86,16 +87,22 @@ export class ChunkStore {
     this.#sql.exec("update chunk set status = 'pending', due_ms = null where step = ? and status = 'deferred'", step);
   }
 
-  /** Makes the attempts of all chunks of steps anew, but for those that are `held`. A job that goes on at the vendor does so here. */
-  reset(steps: readonly number[], held: Iterable<{ step: number; index: number }>): void {
+  /**
+   * Makes the attempts of all chunks of steps anew, but for those that are `held`. A job that goes on at the vendor does so here. A
+   * chunk that gets `chosen` items has others in it than it had, as many perhaps: what it submits is another call.
+   */
+  reset(steps: readonly number[], held: Iterable<Place>, chosen: Iterable<Place>): void {
     this.#sql.exec(
-      `update chunk set status = 'pending', redrives = redrives + (attempts > 0), attempts = 0, crashes = 0,
+      `update chunk set status = 'pending', redrives = redrives + (attempts > 0 or (step, first) in
+         (select value->>0, (select max(first) from chunk where step = value->>0 and first <= value->>1) from json_each(?3))),
+       attempts = 0, crashes = 0,
        due_ms = null, started_ms = null, job = case when job->>'$.job' is null or job->>'$.failure' is not null then null
          else json_set(job, '$.trouble', 0) end
        where step in (select value from json_each(?1))
        and (step, first) not in (select value->>0, value->>1 from json_each(?2))`,
       JSON.stringify(steps),
-      JSON.stringify(Array.from(held, ({ step, index }) => [step, index])),
+      placesOf(held),
+      placesOf(chosen),
     );
   }
 

@@ -300,12 +300,13 @@ export class ItemStore {
   }
 }
 
-interface Place {
+export interface Place {
   step: number;
   index: number;
 }
 
-function placesOf(places: Iterable<Place>): string {
+/** For SQL: `select value->>0, value->>1 from json_each(?)` gives them. */
+export function placesOf(places: Iterable<Place>): string {
   return JSON.stringify(Array.from(places, ({ step, index }) => [step, index]));
 }
 

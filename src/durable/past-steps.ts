@@ -31,7 +31,8 @@ export class PastSteps {
   get counts(): Tally & { pending: number; canceled: number } {
     const { total, succeeded, failed } = this.#tally;
     let pending = 0;
-    for (const step of this.#waiting.values()) if (step.lateAction === null) pending += step.total - step.succeeded;
+    for (const step of this.#waiting.values())
+      if (step.lateAction === null) pending += step.total - step.succeeded - step.failed;
     return { total, succeeded, failed, pending, canceled: total - succeeded - failed - pending };
   }
 
@@ -44,15 +45,15 @@ export class PastSteps {
 
   /** A step that was stopped is open once more, and its items are counted where they are. Called in a transaction. */
   goOn(row: StepRow): void {
-    const { total, succeeded } = this.#waiting.get(row.id) as StepRow;
+    const { total, succeeded, failed } = this.#waiting.get(row.id) as StepRow;
     this.#waiting.delete(row.id);
     if (row.phase === "stopped") {
       // It was stopped again before its items were opened.
       this.#tally.total += row.total - total;
-      row.succeeded = succeeded;
+      Object.assign(row, { succeeded, failed });
     } else if (row.lateAction === null) {
       // The items of one whose post has ended are settled, and stay so.
-      this.add({ total: -total, succeeded: -succeeded, failed: 0 });
+      this.add({ total: -total, succeeded: -succeeded, failed: -failed });
       Object.assign(row, { succeeded: 0, failed: 0 });
     }
     this.#store.restore(row);

@@ -34,7 +34,7 @@ export function redrive(
     heldItems.filter(({ step }) => !chunked.has(step)),
     chosen,
   );
-  store.chunks.reset(withItems, heldItems);
+  store.chunks.reset(withItems, heldItems, chosen ?? []);
   const settled = store.items.settled(withItems);
   const untouched = new Set(open);
   for (const step of steps) {
@@ -83,10 +83,13 @@ function rewind(store: Store, before: RunState, nowMs: number): RunState {
   forgetItems(store, ">", state.lastStep);
   store.steps.forget(">", state.lastStep);
   store.journal.restore(graph);
+  // Items of stopped steps may have ended since.
+  const settled = store.items.settled(steps.flatMap(({ id, phase }) => (phase === "stopped" ? [id] : [])));
   let { lastStep } = before;
   for (const step of steps) {
+    const { fields = null } = store.steps.step(step.id) ?? {};
     if (step.phase === "prep" || step.stoppedIn === "prep") beginAnew(store, step, ++lastStep, nowMs);
-    else store.steps.restore({ ...step, fields: store.steps.step(step.id)?.fields ?? null });
+    else store.steps.restore({ ...step, ...settled.get(step.id), fields });
     if (step.branches > 0) forgetLaterEnds(store, step, steps);
   }
   store.steps.saveEnds(failedEnds);

@@ -327,6 +327,82 @@ describe("failed branches within failed branches", () => {
   });
 });
 
+describe("branches with chosen steps", () => {
+  it("alone wait again; the others have failed as before", () => {
+    const machine = parted(all(new A()), 5);
+    for (const step of [2, 4, 5]) machine.on(failed(step));
+    machine.on(CANCELED);
+    expect(redrive(machine, [4]).forgotten.map(({ index }) => index)).toEqual([2]);
+    expect(machine.steps.get(1)).toMatchObject({ begun: 5, ended: 2, failedBranches: 2, waiting: [2] });
+    expect(machine.ends.map(({ index }) => index).sort()).toEqual([0, 3]);
+    expect(waitingIn(machine).map(({ id }) => id)).toEqual([4]);
+    machine.on({ type: "branched", step: 1 });
+    expect(stances(machine)).toEqual([
+      "All exec",
+      "A[0] stopped in prep",
+      "A[1] prep",
+      "A[2] prep",
+      "A[3] stopped in prep",
+      "A[4] prep",
+    ]);
+    expect([3, 4, 6].map((step) => visit(machine, step))).toEqual([[], [], ["post 1"]]);
+    machine.on(CANCELED);
+    expect(redrive(machine).forgotten.map(({ index }) => index)).toEqual([0, 3]);
+    expect(machine.steps.get(1)).toMatchObject({ phase: "exec", ended: 3, failedBranches: 0, waiting: [0, 3] });
+  });
+
+  it("are none where the chosen are under way, over, or unknown", () => {
+    const machine = parted(all(new A()), 3);
+    for (const event of [failed(2), CANCELED]) machine.on(event);
+    const steps = new Map(machine.steps);
+    expect(redrive(machine, [3, 99]).forgotten).toEqual([]);
+    expect(machine.steps).toEqual(steps);
+  });
+
+  it("take their batch flow back from its post, and leave one at it that has none", () => {
+    const machine = parted(outer(all(new A())), 2);
+    for (const event of [prepared(2, 2), prepared(3, 2), ...[4, 5, 6, 7].map((step) => failed(step))])
+      machine.on(event);
+    for (const event of [failed(2), failed(3), failed(1)]) machine.on(event);
+    expect(stances(machine).slice(0, 3)).toEqual(["Outer post", "All[0] stopped in post", "All[1] stopped in post"]);
+    redrive(machine, [5]);
+    expect(stances(machine).slice(0, 3)).toEqual(["Outer exec", "All[0] stopped in exec", "All[1] stopped in post"]);
+    expect(machine.steps.get(1)).toMatchObject({ ended: 1, failedBranches: 1, waiting: [0] });
+    expect(machine.steps.get(2)).toMatchObject({ ended: 0, failedBranches: 0, waiting: [0, 1] });
+    expect(machine.steps.get(3)).toMatchObject({ ended: 2, failedBranches: 2, waiting: [] });
+    expect(waitingIn(machine).map(({ id }) => id)).toEqual([2, 4, 5]);
+    machine.on({ type: "branched", step: 1 });
+    expect(words(machine.on({ type: "branched", step: 2 }).effects)).toEqual(["prep 4", "prep 5"]);
+    machine.on(failed(4));
+    expect(visit(machine, 5)).toEqual(["post 2"]);
+    expect(machine.steps.get(2)).toMatchObject({ ended: 2, failedBranches: 1 });
+    expect(stances(machine).slice(5)).toEqual(["A[1/0] stopped in prep", "A[1/1] stopped in prep"]);
+  });
+
+  it("go on with all that was stopped with them", () => {
+    const machine = parted(outer(all(new A(), {})), 2);
+    for (const event of [prepared(2, 3), prepared(3, 2), prepared(4), failed(5), failed(7), failed(1)])
+      machine.on(event);
+    redrive(machine, [5]);
+    expect(words(machine.on({ type: "branched", step: 1 }).effects).sort()).toEqual(["prep 5", "prep 6"]);
+    expect(stances(machine)).toEqual([
+      ...["Outer exec", "All[0] exec", "All[1] stopped in exec"],
+      ...["A[0/0] exec", "A[0/1] prep", "A[0/2] prep"],
+      ...["A[1/0] stopped in prep", "A[1/1] stopped in prep"],
+    ]);
+  });
+
+  it("that wait still wait with those that are chosen later", () => {
+    const machine = parted(each(new A()), 4);
+    for (const step of [2, 3, 4]) machine.on(failed(step));
+    machine.on(CANCELED);
+    redrive(machine, [4]);
+    machine.on(CANCELED);
+    redrive(machine, [2]);
+    expect(machine.steps.get(1)).toMatchObject({ waiting: [0, 2], ended: 1, failedBranches: 1 });
+  });
+});
+
 // Random trees of flows, batch flows and nodes, walked at random, with random failures.
 
 interface Tree {
@@ -428,8 +504,8 @@ class Walked {
   }
 
   /** The object is built anew from its rows. */
-  redrive(): void {
-    redrive(this.machine);
+  redrive(chosen: number[] | null = null): void {
+    redrive(this.machine, chosen);
     this.due = this.machine.pending;
     this.checkOpen();
   }
@@ -518,6 +594,44 @@ describe("whatever has failed, wherever", () => {
       for (const step of machine.steps.values()) {
         check(step.phase !== "stopped" || seen.has(deciding(machine, step).id), "nothing is left behind");
       }
+    },
+  );
+
+  test.prop([root, happenings(60)], { numRuns: 200 })(
+    "all that was stopped is as good as no choice",
+    (tree, events) => {
+      const runs = [false, true].map((isAll) => {
+        const run = new Walked(new Graph(build(tree)));
+        for (const event of events) if (!run.isOver) run.happen(event);
+        run.machine.on(CANCELED);
+        const stopped = [...run.machine.steps.values()].filter(({ phase }) => phase === "stopped").map(({ id }) => id);
+        return { made: redrive(run.machine, isAll ? stopped : null), machine: run.machine };
+      });
+      expect(runs[1]?.made).toEqual(runs[0]?.made);
+      expect(runs[1]?.machine.steps).toEqual(runs[0]?.machine.steps);
+    },
+  );
+
+  test.prop([root, fc.array(fc.tuple(happenings(60), fc.func(fc.boolean())), { maxLength: 3 }), fc.nat(1_000_000)], {
+    numRuns: 300,
+  })(
+    "choices one after the other leave every branch in one state, and what is left to a redrive of all",
+    (tree, rounds, seed) => {
+      const run = new Walked(new Graph(build(tree)));
+      const { machine } = run;
+      for (const [events, isChosen] of rounds) {
+        for (const event of events) if (!run.isOver) run.happen(event);
+        if (machine.run.status === "completed") return;
+        machine.on(CANCELED);
+        run.redrive([...machine.steps.keys()].filter((id) => isChosen(id)));
+      }
+      machine.on(CANCELED);
+      run.redrive();
+      checkRedriven(run);
+      for (let turn = seed; !run.isOver; turn = (turn * 7919 + 104_729) % 1_000_003) {
+        run.happen({ choice: turn, size: turn % 3, fails: false });
+      }
+      check(machine.run.status === "completed" && machine.open.length === 0, "a run without failures completes");
     },
   );
 
