@@ -45,6 +45,7 @@ const ANSWERS = {
   Limit: schemas.limit,
   LimitList: schemas.limitList,
   CronList: schemas.cronList,
+  Queue: schemas.queue,
   WebhookList: schemas.webhookList,
   Received: schemas.received,
 } as const;
@@ -188,6 +189,13 @@ const OPERATIONS: { readonly [path: string]: { readonly [method: string]: Operat
       headers: { "Idempotency-Key": IDEMPOTENCY_KEY },
       answers: { 202: "Run" },
       problems: [400, 404, 422],
+    },
+  },
+  "/queue": {
+    get: {
+      summary: "What waits on the queue of executors, and what was given up",
+      answers: { 200: "Queue" },
+      problems: [],
     },
   },
   "/webhooks": { get: { summary: "The webhooks", answers: { 200: "WebhookList" }, problems: [] } },

@@ -25,6 +25,7 @@ import { bearerOfSocket, live } from "./live.ts";
 import { openApi } from "./openapi.ts";
 import { page } from "./page.ts";
 import { Problem, problemResponse } from "./problem.ts";
+import type { QueueView } from "./queue.ts";
 import type { RunStub, Runs } from "./runs.ts";
 import * as schemas from "./schemas.ts";
 import { signal } from "./signals.ts";
@@ -59,6 +60,7 @@ export interface Doors {
   starter: Starter;
   crons: CronDoor;
   webhooks: WebhookDoor;
+  queue(): Promise<QueueView>;
   /** The list of all runs. */
   list(query: IndexQuery): Promise<IndexPage>;
   /** Calls the object that has the list. */
@@ -179,6 +181,7 @@ export function routes(doors: Doors) {
         limits.change(context),
       )
       .post("/limits/:name/reset", (context) => limits.reset(context))
+      .get("/queue", doors.auth, declared, async (context) => context.json(await doors.queue()))
       .get("/webhooks", doors.auth, declared, (context) => context.json({ webhooks: doors.webhooks.list() }))
       .get("/crons", async (context) => context.json({ crons: await crons.list(), mismatches: [...crons.mismatches] }))
       .post("/crons/:name/run", (context) => runCron(context, crons))

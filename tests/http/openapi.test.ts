@@ -185,6 +185,7 @@ async function samples(): Promise<Sample[]> {
   sample(runCron, { name: "misfit" }, 422);
   sample("GET /crons", {}, 200);
 
+  sample("GET /queue", {}, 200);
   sample("GET /webhooks", {}, 200);
   const deliver = "POST /webhooks/{name}";
   sample(deliver, { name: "custom" }, 202, { init: json({ name: "sampled" }) });
