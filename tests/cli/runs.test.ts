@@ -57,13 +57,23 @@ test("lists, starts and shows, in words and in JSON", async () => {
 
   const items = await cli(["items", id, "--status", "succeeded", "--limit", "2"], { url });
   expect(items.stdout.trimEnd().split("\n")).toHaveLength(3);
-  expect(items.stdout).toMatch(/^NODE +BRANCH +INDEX +STATUS +ATTEMPTS +TOOK +RESULT$/m);
-  expect(items.stdout).toMatch(/^Asks +- +0 +succeeded +1 .*"item 0, in short"/m);
+  expect(items.stdout).toMatch(/^NODE +BRANCH +ITEM +STATUS +ATTEMPTS +TOOK +RESULT$/m);
+  expect(items.stdout).toMatch(/^Asks +- +\d+-0 +succeeded +1 .*"item 0, in short"/m);
   expect(items.stderr).toContain("--all");
   expect(ndjson((await cli(["items", id, "--all", "--json"], { url })).stdout)).toHaveLength(3);
   const results = await cli(["results", id], { url });
   expect(results.stderr).toBe("");
   expect(ndjson(results.stdout)).toMatchObject([0, 1, 2].map((index) => ({ index, status: "succeeded" })));
+
+  const csv = await cli(["results", id, "--csv"], { url });
+  expect(csv).toMatchObject({ code: 0, stderr: "" });
+  expect(csv.stdout.split("\r\n")).toEqual([
+    "index,status,result,error",
+    ...[0, 1, 2].map((index) =>
+      expect.stringMatching(`^${index},succeeded,"{""value"":""item ${index}, in short"",.*}",$`),
+    ),
+    "",
+  ]);
 
   // A new run is listed within two seconds.
   const list = await until("both runs are listed", async () => {
@@ -90,6 +100,39 @@ test("steers a run: pause, resume, cancel, retry", async () => {
   expect(watched.stdout).toMatch(new RegExp(`^${run.id} canceled in `));
   const retried = await cli(["retry", run.id, "--json"], { url });
   expect(JSON.parse(retried.stdout)).toMatchObject({ id: run.id, redriveCount: 1 });
+});
+
+test("retries the failed items that it is told, as the list of items names them", async () => {
+  const { url } = await open();
+  const { run } = await start(url, "speech", { count: 30, ms: 0 });
+  await ended(url, run.id);
+  const listed = await cli(["items", run.id, "--status", "failed", "--node", "Speaking"], { url });
+  const [first = "", second = "", ...others] = Array.from(
+    listed.stdout.matchAll(/ (\d+-\d+) +failed /g),
+    ([, item]) => item,
+  );
+  expect(others.length).toBeGreaterThan(0);
+  const retried = await cli(["retry", run.id, "--item", `${first},${second}`, "--json"], { url });
+  expect(JSON.parse(retried.stdout)).toMatchObject({ id: run.id, redriveCount: 1, redrives: [{ failed: 2 }] });
+  await ended(url, run.id);
+  const items = ndjson((await cli(["items", run.id, "--all", "--json"], { url })).stdout) as {
+    step: number;
+    index: number;
+    redrives: number;
+  }[];
+  expect(items.filter(({ redrives }) => redrives > 0).map(({ step, index }) => `${step}-${index}`)).toEqual([
+    first,
+    second,
+  ]);
+
+  const refused = await cli(["retry", run.id, "--item", first.replace(/\d+$/, "1")], { url });
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toContain("Expected items that have failed, got item 1 of step");
+  for (const wrong of ["7", "1-x", "1-0,", "-1-0"]) {
+    const { code, stderr } = await cli(["retry", run.id, `--item=${wrong}`], { url });
+    expect([wrong, code]).toEqual([wrong, 2]);
+    expect(stderr).toContain("items such as 1-0,1-7");
+  }
 });
 
 test("shows and changes limits", async () => {

@@ -358,3 +358,41 @@ describe("GET /runs/:id", () => {
     await finished(run.id);
   });
 });
+
+describe("the body of a retry", () => {
+  const item = { step: 2, index: 0 };
+  const WRONG: [string, unknown, number, pointer: string | null][] = [
+    ["no object", [item], 422, ""],
+    ["another key", { item }, 422, "/item"],
+    ["no list", { items: item }, 422, "/items"],
+    ["an empty list", { items: [] }, 422, "/items"],
+    ["too many items", { items: Array(1_001).fill(item) }, 422, "/items"],
+    ["an item that is none", { items: [item, "2-0"] }, 422, "/items/1"],
+    ["half an item", { items: [{ step: 2 }] }, 422, "/items/0/index"],
+    ["more than an item", { items: [{ ...item, node: "A" }] }, 422, "/items/0/node"],
+    ["a negative index", { items: [{ ...item, index: -1 }] }, 422, "/items/0/index"],
+    ["half a step", { items: [{ ...item, step: 1.5 }] }, 422, "/items/0/step"],
+    ["a number beyond numbers", { items: [{ ...item, index: 2 ** 53 }] }, 422, "/items/0/index"],
+  ];
+
+  it.each(WRONG)("is refused with %s, and nothing is done", async (_, body, status, pointer) => {
+    world.broken.add(1);
+    const { id } = await ran("collecting", { count: 3 });
+    const before = await getRun(id);
+    const problem = await problemOf(await post(`/runs/${id}/retry`, body as object));
+    expect(problem).toMatchObject({ status, errors: [{ pointer }] });
+    expect(problem.detail).toMatch(/^Expected /);
+    expect(await getRun(id)).toEqual(before);
+  });
+
+  it("may be left out, or say nothing: then all that has failed is meant", async () => {
+    for (const body of [undefined, {}]) {
+      world.broken.add(1).add(2);
+      const { id } = await ran("collecting", { count: 3 });
+      world.broken.clear();
+      expect((await post(`/runs/${id}/retry`, body)).status).toBe(202);
+      await finished(id);
+      expect(await getRun(id)).toMatchObject({ completionReason: "all-succeeded", redrives: [{ failed: 2 }] });
+    }
+  });
+});
