@@ -40,8 +40,6 @@ export default defineConfig({
       {
         test: {
           name: "node",
-          // Pure functions: they leave nothing behind.
-          isolate: false,
           include: ["core", "triggers", "batches", "worker", "page"].map((room) => `tests/${room}/**/*.test.ts`),
           exclude: ["tests/page/browser"],
         },

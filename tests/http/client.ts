@@ -52,7 +52,16 @@ export async function rowOf({ id, flow }: Pick<Run, "id" | "flow">): Promise<Run
 
 /** What a list shows of a run: no output, and nothing that grows. */
 export function summaryOf(run: Run): RunSummary {
-  const { output: _, warnings: __, redrives: ___, waitsFor: ______, signals: ____, callback: _____, ...summary } = run;
+  const {
+    output: _,
+    tokens: _t,
+    warnings: _w,
+    redrives: _r,
+    waitsFor: _f,
+    signals: _s,
+    callback: _c,
+    ...summary
+  } = run;
   return summary;
 }
 

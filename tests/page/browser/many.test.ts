@@ -28,6 +28,7 @@ afterAll(() => site?.close());
 test("all items are seen within a second of their data", async () => {
   const { page } = await open(site, `#/runs/${done}?tab=items`, { before: (page) => page.addInitScript(notePaint) });
   await shown(page);
+  await page.waitForFunction(() => performance.getEntriesByName("painted").length > 0);
   const [arrivedMs, paintedMs] = await page.evaluate(() => {
     const reads = performance.getEntriesByType("resource") as PerformanceResourceTiming[];
     const grid = reads.find(({ name }) => name.includes("/grid"));
