@@ -41,7 +41,16 @@ describe("POST /flows/:flow/runs", () => {
   it("shows a run with the documented fields, and those it adds", async () => {
     const run = await finished((await start("work", { tasks: tasks(2) })).id);
     const documented = ["id", "flow", "status", "createdAt", "startedAt", "finishedAt", "step", "items", "executions"];
-    const added = ["version", "resumesAt", "executors", "warnings", "completionReason", "redriveCount", "redrives"];
+    const added = [
+      "version",
+      "resumesAt",
+      "executors",
+      "warnings",
+      "completionReason",
+      "redriveCount",
+      "redrives",
+      "tokens",
+    ];
     const outside = ["trigger", "waitsFor", "signals", "callback"];
     expect(Object.keys(run).sort()).toEqual([...documented, "action", "output", "error", ...added, ...outside].sort());
     const zero = { pending: 0, running: 0, deferred: 0, failed: 0, canceled: 0 };
